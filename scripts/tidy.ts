@@ -51,10 +51,26 @@ const RULES: readonly Rule[] = [
   { pattern: /(:|<|\bas|\|)\s*any\b(?!\w)/, says: "no `any`: name the type or use unknown", except: [] },
   { pattern: /@ts-(ignore|nocheck|expect-error)/, says: "no switched-off type checks", except: [] },
   { pattern: /\bexport default\b/, says: "no default exports", except: [] },
-  { pattern: /catch\s*(\([^)]*\))?\s*\{\s*\}/, says: "no empty catch: handle it or say why not in the block", except: [] },
-  { pattern: /\bconsole\.(log|error|warn|info)\b/, says: "no console: output goes through Io or Log", except: [] },
-  { pattern: /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/, says: "clocks only in sys/", except: ["sys"] },
-  { pattern: /\bMath\.random\(|\brandomBytes\(|\brandomUUID\(/, says: "randomness only in sys/", except: ["sys"] },
+  {
+    pattern: /catch\s*(\([^)]*\))?\s*\{\s*\}/,
+    says: "no empty catch: handle it or say why not in the block",
+    except: [],
+  },
+  {
+    pattern: /\bconsole\.(log|error|warn|info)\b/,
+    says: "no console: output goes through Io or Log",
+    except: [],
+  },
+  {
+    pattern: /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/,
+    says: "clocks only in sys/",
+    except: ["sys"],
+  },
+  {
+    pattern: /\bMath\.random\(|\brandomBytes\(|\brandomUUID\(/,
+    says: "randomness only in sys/",
+    except: ["sys"],
+  },
   { pattern: /\bprocess\.env\b/, says: "environment only in sys/", except: ["sys"] },
   { pattern: /\b(setTimeout|setInterval)\(/, says: "timers only in sys/", except: ["sys"] },
   { pattern: /\bshell:\s*true\b|\bexecSync\(|\bexec\(`/, says: "no shell strings", except: [] },
@@ -76,8 +92,10 @@ function importsOf(text: string): { path: string; typeOnly: boolean }[] {
   const found: { path: string; typeOnly: boolean }[] = [];
   for (const m of text.matchAll(/^\s*(?:import|export)\s+(type\s)?[^;]*?from\s+"([^"]+)"/gms))
     found.push({ path: m[2] ?? "", typeOnly: m[1] !== undefined });
-  for (const m of text.matchAll(/^\s*import\s+"([^"]+)"/gm)) found.push({ path: m[1] ?? "", typeOnly: false });
-  for (const m of text.matchAll(/\bimport\(\s*"([^"]+)"\s*\)/g)) found.push({ path: m[1] ?? "", typeOnly: false });
+  for (const m of text.matchAll(/^\s*import\s+"([^"]+)"/gm))
+    found.push({ path: m[1] ?? "", typeOnly: false });
+  for (const m of text.matchAll(/\bimport\(\s*"([^"]+)"\s*\)/g))
+    found.push({ path: m[1] ?? "", typeOnly: false });
   return found;
 }
 
@@ -100,18 +118,24 @@ for (const file of sources) {
   const stem = basename(file, ".ts");
   if (FORBIDDEN_NAMES.has(stem)) problems.push(`${name}: a file is one idea, named by a noun; not "${stem}"`);
   if (!/^[a-z0-9]+$/.test(stem)) problems.push(`${name}: file names are lower-case nouns`);
-  if (lines.length > FILE_LINES_MAX) problems.push(`${name}: ${lines.length} lines; more than ${FILE_LINES_MAX} is more than one idea`);
+  if (lines.length > FILE_LINES_MAX)
+    problems.push(`${name}: ${lines.length} lines; more than ${FILE_LINES_MAX} is more than one idea`);
 
   let header = 0;
   while (lines[header]?.startsWith("//")) header++;
   if (header < HEADER_LINES_MIN || header > HEADER_LINES_MAX)
-    problems.push(`${name}:1: opens with ${header} comment lines; ${HEADER_LINES_MIN} to ${HEADER_LINES_MAX} say what it owns and promises`);
+    problems.push(
+      `${name}:1: opens with ${header} comment lines; ${HEADER_LINES_MIN} to ${HEADER_LINES_MAX} say what it owns and promises`,
+    );
 
   lines.forEach((line, i) => {
-    const code = line.replace(/\/\/.*$/, "").replace(/"(?:[^"\\]|\\.)*"|`[^`]*`/g, (s) => (s.startsWith('"node:') ? s : '""'));
+    const code = line
+      .replace(/\/\/.*$/, "")
+      .replace(/"(?:[^"\\]|\\.)*"|`[^`]*`/g, (s) => (s.startsWith('"node:') ? s : '""'));
     if (/^\s*\*/.test(line)) return;
     for (const rule of RULES)
-      if (!rule.except.includes(folder) && rule.pattern.test(code)) problems.push(`${name}:${i + 1}: ${rule.says}`);
+      if (!rule.except.includes(folder) && rule.pattern.test(code))
+        problems.push(`${name}:${i + 1}: ${rule.says}`);
   });
 
   const edges: { to: string; typeOnly: boolean }[] = [];
@@ -128,7 +152,9 @@ for (const file of sources) {
     const toLayer = LAYERS.get(toFolder) ?? 99;
     const allowed = toFolder === folder || toLayer < (layer ?? 99);
     if (!allowed && !LAYER_EXCEPTIONS.has(`${name} -> ${relative(root, to)}`))
-      problems.push(`${name}: imports ${relative(root, to)} against the layer rule (${folder}/ is ${layer}, ${toFolder}/ is ${toLayer})`);
+      problems.push(
+        `${name}: imports ${relative(root, to)} against the layer rule (${folder}/ is ${layer}, ${toFolder}/ is ${toLayer})`,
+      );
   }
   graph.set(file, edges);
 }
@@ -144,7 +170,9 @@ function findCycles(): void {
       if (typeOnly) continue;
       const s = state.get(to);
       if (s === "open")
-        problems.push(`cycle: ${[...stack.slice(stack.indexOf(to)), to].map((f) => relative(root, f)).join(" -> ")}`);
+        problems.push(
+          `cycle: ${[...stack.slice(stack.indexOf(to)), to].map((f) => relative(root, f)).join(" -> ")}`,
+        );
       else if (s === undefined) visit(to);
     }
     stack.pop();

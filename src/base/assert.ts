@@ -1,4 +1,5 @@
-// Assertions for bugs (not for bad input): a failed one ends the process, init restarts it, the spool recovers.
+// Assertions for bugs (not for bad input): a failed one ends the process, init restarts it,
+// the spool recovers.
 
 export class AssertionError extends Error {
   override readonly name = "AssertionError";

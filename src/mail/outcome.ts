@@ -1,4 +1,5 @@
-// What became of one recipient in one attempt: delivered, deferred or failed, with the words for log and DSN (RFC 3464).
+// What became of one recipient in one attempt: delivered, deferred or failed,
+// with the words for log and DSN (RFC 3464).
 
 export interface Outcome {
   readonly kind: "delivered" | "deferred" | "failed" | "relayed" | "expanded";

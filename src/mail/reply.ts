@@ -1,4 +1,5 @@
-// An SMTP reply as a value: code, enhanced code (RFC 3463) and text. One function writes it on a wire.
+// An SMTP reply as a value: code, enhanced code (RFC 3463) and text.
+// One function writes it on a wire.
 
 export interface Reply {
   /** Three digits, 200 to 599. */

@@ -1,4 +1,5 @@
-// What a lookup table looks like to those who ask it. Implementations: a cdb file read in place, text kept in memory (tests, classes).
+// What a lookup table looks like to those who ask it. Implementations: a cdb file read in place,
+// text kept in memory (tests, classes).
 
 import type { Lookup } from "../base/result.ts";
 

@@ -1,4 +1,5 @@
-// How a message enters the queue: smtpd/ and local submission open a Draft, stream the body, commit, and only then say 250.
+// How a message enters the queue: smtpd/ and local submission open a Draft, stream the body,
+// commit, and only then say 250.
 
 import type { Envelope } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";

@@ -1,4 +1,5 @@
-// Time and timers, the only place that reads them. Wall time is hostile (1970 at boot): retries and limits use monotonicMs().
+// Time and timers, the only place that reads them. Wall time is hostile (1970 at boot):
+// retries and limits use monotonicMs().
 
 import { performance } from "node:perf_hooks";
 

@@ -1,4 +1,5 @@
-// Randomness, the only place that makes it, so that tests can give a seeded source.
+// Randomness, the only place that makes it,
+// so that tests can give a seeded source.
 
 import { randomBytes } from "node:crypto";
 

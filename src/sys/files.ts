@@ -1,4 +1,5 @@
-// Plain file access for everything but the spool (which has sys/disk.ts): small reads with three results, atomic replacement.
+// Plain file access for everything but the spool (which has sys/disk.ts):
+// small reads with three results, atomic replacement.
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";

@@ -1,4 +1,5 @@
-// DNS with three results, hosts file first. The interface that routing, policy and delivery ask; tests give one made of data.
+// DNS with three results, hosts file first. The interface that routing,
+// policy and delivery ask; tests give one made of data.
 
 import type { Lookup } from "../base/result.ts";
 

@@ -1,0 +1,75 @@
+// Standard streams and the terminal: what an applet's Io is made of when it runs for real.
+// Passwords are read without echo (raw mode), asked on standard error so that pipes of output stay clean.
+
+export function writeOut(text: string): void {
+  process.stdout.write(text);
+}
+
+export function writeErr(text: string): void {
+  process.stderr.write(text);
+}
+
+export function standardInput(): AsyncIterable<Buffer> {
+  return process.stdin;
+}
+
+/** The duplex of -bs: reads standard input, writes standard output. */
+export function standardStreams(): {
+  readonly input: NodeJS.ReadStream;
+  readonly output: NodeJS.WriteStream;
+} {
+  return { input: process.stdin, output: process.stdout };
+}
+
+export function stdinIsTerminal(): boolean {
+  return process.stdin.isTTY === true;
+}
+
+export function stdoutIsTerminal(): boolean {
+  return process.stdout.isTTY === true;
+}
+
+/** A password longer than this is somebody leaning on a key. */
+const SECRET_BYTES_MAX = 1024;
+
+/** One line from the terminal without echo; from a pipe, one line as it comes. null at end of input or Ctrl-C. */
+export async function askSecret(prompt: string): Promise<string | null> {
+  const input = process.stdin;
+  writeErr(prompt);
+  const terminal = input.isTTY === true;
+  if (terminal) input.setRawMode(true);
+  try {
+    return await new Promise<string | null>((resolve) => {
+      let line = Buffer.alloc(0);
+      const finish = (value: string | null): void => {
+        input.off("data", take);
+        input.off("end", ended);
+        input.pause();
+        resolve(value);
+      };
+      const ended = (): void => finish(line.length > 0 ? line.toString("utf8") : null);
+      const take = (chunk: Buffer): void => {
+        let at = 0;
+        for (const byte of chunk) {
+          at++;
+          if (byte === 0x0a || byte === 0x0d) {
+            // What follows on a pipe belongs to the next question.
+            const rest = chunk.subarray(at);
+            if (rest.length > 0) input.unshift(rest);
+            return finish(line.toString("utf8"));
+          }
+          if (terminal && (byte === 0x03 || byte === 0x04)) return finish(null);
+          if (terminal && (byte === 0x7f || byte === 0x08))
+            line = line.subarray(0, Math.max(0, line.length - 1));
+          else if (line.length < SECRET_BYTES_MAX) line = Buffer.concat([line, Buffer.of(byte)]);
+        }
+      };
+      input.on("data", take);
+      input.on("end", ended);
+      input.resume();
+    });
+  } finally {
+    if (terminal) input.setRawMode(false);
+    writeErr("\n");
+  }
+}
