@@ -1,4 +1,5 @@
-// The shape of a command: one file per applet, help text on top, no logic of its own.
+// The shape of a command: one file per applet,
+// help text on top, no logic of its own.
 
 /** Standard streams and surroundings of one call; tests give their own. */
 export interface Io {

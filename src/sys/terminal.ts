@@ -56,9 +56,13 @@ export async function askSecret(prompt: string): Promise<string | null> {
             // What follows on a pipe belongs to the next question.
             const rest = chunk.subarray(at);
             if (rest.length > 0) input.unshift(rest);
-            return finish(line.toString("utf8"));
+            finish(line.toString("utf8"));
+            return;
           }
-          if (terminal && (byte === 0x03 || byte === 0x04)) return finish(null);
+          if (terminal && (byte === 0x03 || byte === 0x04)) {
+            finish(null);
+            return;
+          }
           if (terminal && (byte === 0x7f || byte === 0x08))
             line = line.subarray(0, Math.max(0, line.length - 1));
           else if (line.length < SECRET_BYTES_MAX) line = Buffer.concat([line, Buffer.of(byte)]);

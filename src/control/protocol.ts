@@ -1,0 +1,68 @@
+// What can be asked of a running daemon, by name. Requests and answers are JSON; applets and the console speak nothing else.
+// A new question is one entry here and one handler in daemon/control.ts.
+
+/** Which messages of the queue are meant (-qI -qR -qS -qQ and their `!`); all must hold. */
+export interface Selector {
+  readonly field: "id" | "recipient" | "sender" | "reason";
+  readonly text: string;
+  readonly negate: boolean;
+}
+
+export interface Call {
+  readonly verb: CallVerb;
+  readonly selectors?: readonly Selector[];
+  /** Ids for spool verbs, hosts for purge. */
+  readonly names?: readonly string[];
+  /** Quarantine reason for hold. */
+  readonly reason?: string;
+  readonly verbose?: boolean;
+  /** Quarantined mail only (-qQ). */
+  readonly quarantined?: boolean;
+  /** submit: the message that follows in data frames. */
+  readonly submit?: Submission;
+  /** trace. */
+  readonly trace?: { readonly client: string; readonly sender: string; readonly recipient: string };
+}
+
+export type CallVerb =
+  | "mailq"
+  | "flush"
+  | "hold"
+  | "release"
+  | "delete"
+  | "requeue"
+  | "show"
+  | "verify"
+  | "submit"
+  | "hoststat"
+  | "purgestat"
+  | "mailstats"
+  | "suspend"
+  | "resume"
+  | "status"
+  | "reload"
+  | "trace"
+  | "history";
+
+/** Local submission (`sendmail` on the command line). Addresses without brackets; DSN values still encoded. */
+export interface Submission {
+  readonly sender: string;
+  readonly fullName: string;
+  readonly recipients: readonly string[];
+  /** -t: recipients come from To, Cc, Bcc (and Bcc is removed). */
+  readonly fromHeader: boolean;
+  readonly user: string;
+  readonly notify: string;
+  readonly ret: string;
+  readonly envid: string;
+  readonly body: string;
+  readonly deliveryMode: string;
+  readonly quarantine: string;
+}
+
+/** The answer to submit. */
+export interface SubmitAnswer {
+  readonly id: string;
+  readonly status: number;
+  readonly messages: readonly string[];
+}
