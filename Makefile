@@ -1,0 +1,75 @@
+# Every target sets itself up first (scripts/setup.sh) and then calls one script under the pinned Node.
+# `make help` lists the targets. BOARD is a folder of board/, or "host" for the machine that builds.
+
+BOARD ?= qemu-x86_64
+NODE := scripts/node
+SETUP := scripts/setup.sh
+
+.PHONY: help run serve test test-unit test-boot bundle image config oracle tidy format size clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make run       [BOARD=b] [MEM=256]  build the firmware and boot it in QEMU on this terminal (Ctrl-A X ends it)
+run:
+	@$(SETUP) bundle image qemu
+	@$(NODE) scripts/run.ts $(BOARD)
+
+## make serve                          the gateway alone on this machine: 127.0.0.1:2525, spool under build/host
+serve:
+	@$(SETUP)
+	@$(NODE) scripts/serve.ts
+
+## make test      [STAGES="unit flow"] all that CI runs; the last line is "N passed, N failed"
+test:
+	@$(SETUP) bundle image qemu test/packages
+	@$(NODE) test/run.ts $(STAGES)
+
+## make test-unit                      house rules and unit tests: seconds
+test-unit:
+	@$(SETUP)
+	@$(NODE) test/run.ts tidy unit
+
+## make test-boot                      boot each QEMU board, mail through it, power cut (about 6 minutes)
+test-boot:
+	@$(SETUP) bundle image qemu test/packages
+	@$(NODE) test/run.ts board
+
+## make bundle    [BOARD=b]            build/b/postern, the single binary (BOARD=host: for this machine)
+bundle:
+	@$(SETUP) bundle
+	@$(NODE) scripts/binary.ts $(BOARD)
+
+## make image     [BOARD=b]            build/b/postern-b.img, the whole disk
+image:
+	@$(SETUP) bundle image
+	@$(NODE) scripts/image.ts $(BOARD)
+
+## make config    CONFIG=dir OUT=file  compile and sign a configuration image from a folder
+config:
+	@$(SETUP) image
+	@$(NODE) scripts/configuration.ts "$(CONFIG)" "$(OUT)"
+
+## make oracle    CASES=dir            run recorded decisions of Sendmail through the gateway's code
+oracle:
+	@$(SETUP)
+	@$(NODE) test/oracle/run.ts $(CASES)
+
+## make size      [BOARD=b]            bytes of the binary, the root file system and the image, and what fills them
+size:
+	@$(SETUP) bundle image
+	@$(NODE) scripts/size.ts $(BOARD)
+
+## make tidy                           the house rules
+tidy:
+	@$(SETUP)
+	@$(NODE) scripts/tidy.ts
+
+## make format                         format and lint the sources in place
+format:
+	@$(SETUP)
+	@$(NODE) node_modules/@biomejs/biome/bin/biome check --write .
+
+## make clean                          remove build/, but not what was downloaded
+clean:
+	@find build -mindepth 1 -maxdepth 1 ! -name cache -exec rm -rf {} + 2>/dev/null || true
