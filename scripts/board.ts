@@ -1,0 +1,102 @@
+// What is to be known of a machine before its image is built: board/<name>/board.json, and where its files go.
+// "host" is the machine that builds: it has a binary but no image.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+/** The repository. */
+export const ROOT = resolve(import.meta.dirname, "..");
+
+/** What all builds share and `make clean` keeps: downloads and what was unpacked of them. */
+export const CACHE = join(ROOT, "build/cache");
+
+/** Node's name of a processor. */
+export type Architecture = "x64" | "arm64";
+
+/** Debian's name of the same. */
+export type DebianArchitecture = "amd64" | "arm64";
+
+const DEBIAN = new Map<Architecture, DebianArchitecture>([
+  ["x64", "amd64"],
+  ["arm64", "arm64"],
+]);
+
+/** How QEMU plays this machine; `args` are whole arguments. */
+export interface Emulation {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Arguments that take the place of `-accel tcg -cpu CPU` when hardware acceleration was seen to work. */
+  readonly cpu: string;
+}
+
+/** board/<name>/board.json. */
+export interface Board {
+  readonly name: string;
+  readonly folder: string;
+  readonly architecture: Architecture;
+  readonly debian: DebianArchitecture;
+  /** A line for people. */
+  readonly title: string;
+  /** Debian's meta package of the kernel. */
+  readonly kernel: string;
+  /** Modules of the initramfs, in the order of need; their dependencies are found. */
+  readonly modules: readonly string[];
+  /** Modules of the root file system, loaded at boot by /etc/init.d/rcS when the hardware asks or by name. */
+  readonly rootModules: readonly string[];
+  /** Words of the kernel's command line. */
+  readonly cmdline: string;
+  /** The console of the login, a device below /dev. */
+  readonly console: string;
+  /** Sizes of partitions in MiB. */
+  readonly sizes: { readonly boot: number; readonly rootfs: number; readonly config: number; readonly spool: number };
+  readonly emulation: Emulation;
+}
+
+/** Names that BOARD may have, for messages. */
+export function boardNames(): string[] {
+  return readdirSync(join(ROOT, "board"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(ROOT, "board", entry.name, "board.json")))
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** The board of a name; an unknown name ends the program with the list of names. */
+export function readBoard(name: string): Board {
+  const folder = join(ROOT, "board", name);
+  if (!/^[a-z0-9_-]+$/.test(name) || !existsSync(join(folder, "board.json")))
+    fail(`no board '${name}'; there are: ${boardNames().join(" ")}`);
+  const read = JSON.parse(readFileSync(join(folder, "board.json"), "utf8")) as Omit<
+    Board,
+    "name" | "folder" | "debian"
+  >;
+  const debian = DEBIAN.get(read.architecture);
+  if (debian === undefined) fail(`${folder}/board.json: unknown architecture '${read.architecture}'`);
+  return { ...read, name, folder, debian };
+}
+
+/** The processor of the machine that builds. */
+export function hostArchitecture(): Architecture {
+  return process.arch === "arm64" ? "arm64" : "x64";
+}
+
+/** The processor of a board, or of this machine for "host". */
+export function architectureOf(name: string): Architecture {
+  return name === "host" ? hostArchitecture() : readBoard(name).architecture;
+}
+
+/** The folder of a board's products. */
+export function outputOf(name: string): string {
+  return join(ROOT, "build", name);
+}
+
+/** Says why and ends the program. */
+export function fail(reason: string): never {
+  process.stderr.write(`${reason}\n`);
+  process.exit(1);
+}
+
+/** One line about what is done now. */
+export function say(text: string): void {
+  process.stdout.write(`-- ${text}\n`);
+}
+
