@@ -25,3 +25,79 @@ export const PEER_REPLY_LINE_BYTES_MAX = 4096;
 export const PEER_REPLY_LINES_MAX = 200;
 /** Labels looked up for one host name in a table. */
 export const DOMAIN_LABELS_MAX = 128;
+/** Bytes of a line of map source without its newline: makemap's buffer of 1024 holds the newline and an end mark too. */
+export const MAP_LINE_BYTES_MAX = 1022;
+/** Bytes of a map's source text that is read into memory because its .db is missing; a larger one wants makemap. */
+export const MAP_TEXT_BYTES_MAX = 64 * 1024 * 1024;
+/** Bytes of one key and of one value in a table file; a longer one says that the file is damaged. */
+export const MAP_KEY_BYTES_MAX = 4096;
+export const MAP_VALUE_BYTES_MAX = 4 * 1024 * 1024;
+/** A table file up to this size is held in memory; a larger one is read in place. */
+export const MAP_HELD_BYTES_MAX = 64 * 1024;
+/** Milliseconds between two looks at whether a table file was replaced. */
+export const MAP_CHECK_INTERVAL_MS = 1000;
+/** Bytes of one alias with its continuation lines. */
+export const ALIAS_BYTES_MAX = 1024 * 1024;
+/** Bytes of an aliases source or of a class file. */
+export const LIST_FILE_BYTES_MAX = 64 * 1024 * 1024;
+/** Bytes of one segment of the queue's log on a large spool; smaller spools get smaller ones. */
+export const SEGMENT_BYTES_MAX = 1024 * 1024;
+/** The smallest segment, for spools of a few megabytes. */
+export const SEGMENT_BYTES_MIN = 64 * 1024;
+/** A spool has about this many segments before they grow to SEGMENT_BYTES_MAX. */
+export const SEGMENTS_PER_SPOOL = 32;
+/** Free segments that only outcomes may use, so that mail still leaves when the disk is full. */
+export const SEGMENTS_RESERVED = 2;
+/** Free segments kept for reuse; what is beyond goes back to the file system. */
+export const SEGMENTS_IDLE_MAX = 6;
+/** Milliseconds that a delivery's mark may wait for company before it is synced. */
+export const MARK_DELAY_MS = 100;
+/** Milliseconds between two tries to open a new segment on a disk that has failed. */
+export const DISK_RETRY_MS = 1000;
+/** Milliseconds for which the free space of the spool is believed. */
+export const SPACE_AGE_MS = 1000;
+/** Inodes that must be free before a message is taken. */
+export const FREE_INODES_MIN = 16;
+/** Damaged records whose bytes are kept for the administrator; later ones are only logged. */
+export const QUARANTINE_FILES_MAX = 200;
+/** Starts with the same message in hand before it is quarantined. */
+export const STARTS_IN_HAND_MAX = 3;
+/** Attempts that run at the same time. */
+export const ATTEMPTS_MAX = 64;
+/** Attempts to the same mailer and host that run at the same time. */
+export const ATTEMPTS_PER_HOST_MAX = 16;
+/** Recipients that one attempt takes; more are tried in further attempts. */
+export const ATTEMPT_RECIPIENTS_MAX = 1000;
+/** Milliseconds for which new mail for a host that just failed waits together instead of failing one by one. */
+export const HOST_DOWN_MS = 3000;
+/** Bytes of accepted messages kept in memory until their first attempt; others are read back from the log. */
+export const FRESH_BYTES_MAX = 8 * 1024 * 1024;
+/** Largest message that interactive delivery holds in memory while the client waits. */
+export const HELD_BYTES_MAX = 2 * 1024 * 1024;
+/** Milliseconds the client of an interactive delivery waits for the next hop before the message is made durable. */
+export const INTERACTIVE_DEADLINE_MS = 30_000;
+/** Bytes of the original message that a failure notice carries. */
+export const NOTICE_ORIGINAL_BYTES_MAX = 64 * 1024;
+/** Recipients that one notice describes; more get a line that says how many. */
+export const NOTICE_RECIPIENTS_MAX = 500;
+/** Milliseconds of switched-off time that a trusted clock may add to the age of queued mail at one start. */
+export const DOWNTIME_CREDIT_MS_MAX = 24 * 3600 * 1000;
+/** A SASL user name, realm or authorization identity, in UTF-8. */
+export const SASL_NAME_BYTES_MAX = 255;
+/** A password, in UTF-8. */
+export const SASL_SECRET_BYTES_MAX = 1024;
+/** PBKDF2 rounds of verifiers that we make (RFC 7677 section 4 asks for at least 4096). */
+export const SCRAM_ITERATIONS_MADE = 16_384;
+/** Fewer rounds asked for by a server: it wants a proof that is cheap to crack. */
+export const SCRAM_ITERATIONS_MIN = 4096;
+/** More rounds asked for by a server would stop the daemon for as long. */
+export const SCRAM_ITERATIONS_MAX = 262_144;
+/** RFC 2831 2.1.1 and 2.1.2: a DIGEST-MD5 challenge and response. */
+export const DIGEST_CHALLENGE_BYTES_MAX = 2048;
+export const DIGEST_RESPONSE_BYTES_MAX = 4096;
+/** The credentials file; some ten thousand users. */
+export const SASLDB_BYTES_MAX = 16 * 1024 * 1024;
+/** Milliseconds that saslauthd may take for one answer. */
+export const SASLAUTHD_WAIT_MS_MAX = 30_000;
+/** Rounds of a sha256crypt or sha512crypt hash (the format allows 999,999,999). */
+export const SHACRYPT_ROUNDS_MAX = 1_000_000;
