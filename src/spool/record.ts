@@ -1,0 +1,236 @@
+// The form of a record in the queue's log: a checked head, the payload, an end mark. Recovery reads them back and says what is damaged.
+// Each segment has a random salt that every one of its records carries: records of the segment's earlier life are dead, and a
+// message body cannot contain a record (a client does not know the salt). Checksums are CRC-32 seeded with the segment's epoch.
+
+import { crc32 } from "../sys/checksum.ts";
+
+/** Record types; the numbers are on flash and never change their meaning. */
+export const RECORD = {
+  /** A message: fixed part, envelope, header and body (or where they are). A later one of the same id moves it. */
+  accept: 1,
+  /** The whole delivery state of a message; replaces what was known. */
+  progress: 2,
+  /** Changes to the delivery state. */
+  outcome: 3,
+  /** The message is done; nothing of it is needed. */
+  finish: 4,
+  /** State of the spool itself: boot number, spool time, suspended parts. */
+  global: 5,
+  /** The message is about to be tried (only after an unclean end, to find the one that kills the program). */
+  inHand: 6,
+} as const;
+
+/** Version of the payload forms; other versions are quarantined, never guessed at. */
+export const FORMAT_VERSION = 1;
+export const RECORD_HEAD_BYTES = 32;
+export const RECORD_TAIL_BYTES = 4;
+export const SEGMENT_HEAD_BYTES = 4096;
+export const SALT_BYTES = 8;
+const FLAG_MORE = 1;
+const END_MARK = 0x2e646e65;
+const SEGMENT_MAGIC = Buffer.from("PSTNLOG1", "latin1");
+/** The second copy of the segment's head lies in a sector of its own. */
+const SEGMENT_COPY_OFFSET = 2048;
+const SEGMENT_COPY_BYTES = 48;
+
+/** What the head of a segment says. */
+export interface SegmentHead {
+  /** Counts activations of segments; the larger is the later. */
+  readonly epoch: number;
+  /** The oldest epoch that is still needed; older segments are free. */
+  readonly tail: number;
+  readonly salt: Buffer;
+  /** Bytes of the whole segment. */
+  readonly bytes: number;
+}
+
+export function encodeSegmentHead(head: SegmentHead): Buffer {
+  const buffer = Buffer.alloc(SEGMENT_HEAD_BYTES);
+  for (const at of [0, SEGMENT_COPY_OFFSET]) {
+    SEGMENT_MAGIC.copy(buffer, at);
+    buffer.writeUInt32LE(FORMAT_VERSION, at + 8);
+    buffer.writeUInt32LE(head.bytes, at + 12);
+    buffer.writeDoubleLE(head.epoch, at + 16);
+    buffer.writeDoubleLE(head.tail, at + 24);
+    head.salt.copy(buffer, at + 32, 0, SALT_BYTES);
+    buffer.writeUInt32LE(crc32(buffer.subarray(at, at + 40), 0), at + 40);
+  }
+  return buffer;
+}
+
+/** The head from either copy; null when both are damaged or this never was a segment. */
+export function decodeSegmentHead(buffer: Buffer): SegmentHead | null {
+  for (const at of [0, SEGMENT_COPY_OFFSET]) {
+    if (buffer.length < at + SEGMENT_COPY_BYTES) continue;
+    if (!buffer.subarray(at, at + 8).equals(SEGMENT_MAGIC)) continue;
+    if (buffer.readUInt32LE(at + 40) !== crc32(buffer.subarray(at, at + 40), 0)) continue;
+    return {
+      epoch: buffer.readDoubleLE(at + 16),
+      tail: buffer.readDoubleLE(at + 24),
+      salt: Buffer.from(buffer.subarray(at + 32, at + 32 + SALT_BYTES)),
+      bytes: buffer.readUInt32LE(at + 12),
+    };
+  }
+  return null;
+}
+
+/** A record that waits for its place. */
+export interface Draft {
+  readonly type: number;
+  /** True when further parts of the same payload follow. */
+  readonly more: boolean;
+  readonly pieces: readonly Buffer[];
+  readonly payloadBytes: number;
+}
+
+export function draftOf(type: number, pieces: readonly Buffer[], more = false): Draft {
+  let payloadBytes = 0;
+  for (const piece of pieces) payloadBytes += piece.length;
+  return { type, more, pieces, payloadBytes };
+}
+
+/** Bytes that a record takes in a segment: head, payload, end mark, rounded up to 8. */
+export function recordBytes(payloadBytes: number): number {
+  return (RECORD_HEAD_BYTES + payloadBytes + RECORD_TAIL_BYTES + 7) & ~7;
+}
+
+/** Adds the record, as it is written in the given segment and batch, to `out`. */
+export function encodeRecord(
+  draft: Draft,
+  segment: { readonly salt: Buffer; readonly epoch: number },
+  batch: number,
+  out: Buffer[],
+): void {
+  const total = recordBytes(draft.payloadBytes);
+  const tailBytes = total - RECORD_HEAD_BYTES - draft.payloadBytes;
+  const frame = Buffer.alloc(RECORD_HEAD_BYTES + tailBytes);
+  let sum = segment.epoch >>> 0;
+  for (const piece of draft.pieces) sum = crc32(piece, sum);
+  segment.salt.copy(frame, 0);
+  frame.writeUInt32LE(batch >>> 0, 8);
+  frame[12] = draft.type;
+  frame[13] = draft.more ? FLAG_MORE : 0;
+  frame.writeUInt16LE(FORMAT_VERSION, 14);
+  frame.writeUInt32LE(draft.payloadBytes, 16);
+  frame.writeUInt32LE(sum, 20);
+  frame.writeUInt32LE(crc32(frame.subarray(0, 24), segment.epoch >>> 0), 24);
+  frame.writeUInt32LE((END_MARK ^ sum) >>> 0, frame.length - 4);
+  out.push(frame.subarray(0, RECORD_HEAD_BYTES), ...draft.pieces, frame.subarray(RECORD_HEAD_BYTES));
+}
+
+/** A whole record found in a segment; `payload` is a view of the segment. */
+export interface FoundRecord {
+  readonly kind: "record";
+  readonly type: number;
+  readonly more: boolean;
+  readonly batch: number;
+  /** Offset of the record's head in the segment. */
+  readonly offset: number;
+  readonly payload: Buffer;
+}
+
+/** Bytes that should be a record and are none. */
+export interface DamagedRecord {
+  readonly kind: "damaged";
+  readonly offset: number;
+  readonly bytes: Buffer;
+  readonly reason: string;
+  /** True when nothing later was synced: most likely cut off by a power failure, never acknowledged. */
+  readonly last: boolean;
+}
+
+interface Head {
+  readonly type: number;
+  readonly more: boolean;
+  readonly batch: number;
+  readonly version: number;
+  readonly length: number;
+  readonly sum: number;
+}
+
+function decodeHead(segment: Buffer, at: number, salt: Buffer, epoch: number): Head | null {
+  if (at + RECORD_HEAD_BYTES + RECORD_TAIL_BYTES > segment.length) return null;
+  if (salt.compare(segment, at, at + SALT_BYTES) !== 0) return null;
+  if (segment.readUInt32LE(at + 24) !== crc32(segment.subarray(at, at + 24), epoch >>> 0)) return null;
+  return {
+    type: segment.readUInt8(at + 12),
+    more: (segment.readUInt8(at + 13) & FLAG_MORE) !== 0,
+    batch: segment.readUInt32LE(at + 8),
+    version: segment.readUInt16LE(at + 14),
+    length: segment.readUInt32LE(at + 16),
+    sum: segment.readUInt32LE(at + 20),
+  };
+}
+
+/** The salt that the first record shows, when the segment's own head is lost; null when that record is damaged too. */
+export function saltOfFirstRecord(segment: Buffer, epoch: number): Buffer | null {
+  if (segment.length < SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES) return null;
+  const salt = Buffer.from(segment.subarray(SEGMENT_HEAD_BYTES, SEGMENT_HEAD_BYTES + SALT_BYTES));
+  return decodeHead(segment, SEGMENT_HEAD_BYTES, salt, epoch) === null ? null : salt;
+}
+
+function verdict(segment: Buffer, at: number, head: Head, epoch: number): FoundRecord | string {
+  const end = at + recordBytes(head.length);
+  if (end > segment.length) return "truncated: the record is longer than its segment";
+  if (head.version !== FORMAT_VERSION) return `format version ${head.version} is not known to this program`;
+  const payload = segment.subarray(at + RECORD_HEAD_BYTES, at + RECORD_HEAD_BYTES + head.length);
+  if (crc32(payload, epoch >>> 0) !== head.sum) return "the checksum does not match";
+  if (segment.readUInt32LE(end - 4) !== (END_MARK ^ head.sum) >>> 0) return "the end mark is missing";
+  return { kind: "record", type: head.type, more: head.more, batch: head.batch, offset: at, payload };
+}
+
+/**
+ * Everything in a segment, in order. After damage the search goes on at the next record head, so that one bad record costs
+ * only itself. `end` is where the last record ends.
+ */
+export function scanSegment(
+  segment: Buffer,
+  salt: Buffer,
+  epoch: number,
+): { readonly items: readonly (FoundRecord | DamagedRecord)[]; readonly end: number; readonly batch: number } {
+  const items: (FoundRecord | DamagedRecord)[] = [];
+  const holes: { index: number; before: number }[] = [];
+  let at = SEGMENT_HEAD_BYTES;
+  let end = at;
+  let batch = 0;
+  const damaged = (from: number, to: number, reason: string): void => {
+    holes.push({ index: items.length, before: batch });
+    items.push({ kind: "damaged", offset: from, bytes: segment.subarray(from, to), reason, last: false });
+  };
+  while (at + RECORD_HEAD_BYTES + RECORD_TAIL_BYTES <= segment.length) {
+    const head = decodeHead(segment, at, salt, epoch);
+    const result = head === null ? null : verdict(segment, at, head, epoch);
+    if (result !== null && typeof result !== "string") {
+      items.push(result);
+      batch = result.batch;
+      at += recordBytes(result.payload.length);
+      end = at;
+      continue;
+    }
+    const next = nextHead(segment, at + 8, salt, epoch);
+    if (typeof result === "string") {
+      const claimed = head === null ? 0 : recordBytes(head.length);
+      const to = Math.min(segment.length, next < 0 ? at + claimed : Math.min(next, at + claimed));
+      damaged(at, to, result);
+      end = Math.max(end, to);
+    } else if (next >= 0) {
+      damaged(at, next, "no record head where one should be");
+    }
+    if (next < 0) break;
+    at = next;
+  }
+  // A later batch is only written when the earlier one was synced: damage before it was not made by a power failure.
+  for (const hole of holes) {
+    const item = items[hole.index];
+    if (item?.kind === "damaged" && (batch === hole.before || batch === hole.before + 1))
+      items[hole.index] = { ...item, last: true };
+  }
+  return { items, end, batch };
+}
+
+function nextHead(segment: Buffer, from: number, salt: Buffer, epoch: number): number {
+  for (let at = segment.indexOf(salt, from); at >= 0; at = segment.indexOf(salt, at + 1)) {
+    if (at % 8 === 0 && decodeHead(segment, at, salt, epoch) !== null) return at;
+  }
+  return -1;
+}
