@@ -101,3 +101,36 @@ export const SASLDB_BYTES_MAX = 16 * 1024 * 1024;
 export const SASLAUTHD_WAIT_MS_MAX = 30_000;
 /** Rounds of a sha256crypt or sha512crypt hash (the format allows 999,999,999). */
 export const SHACRYPT_ROUNDS_MAX = 1_000_000;
+/** Bytes of a message's header when MaxHeadersLength does not say less. */
+export const HEADER_BYTES_MAX = 1024 * 1024;
+/** A field name is found within this many bytes of its line, or the line is no header. */
+export const HEADER_NAME_BYTES_MAX = 998;
+/** Bytes of replies that may wait for a client that does not read; then its commands wait too. */
+export const REPLIES_WAITING_BYTES_MAX = 64 * 1024;
+/** Bytes of commands that may wait while one is being answered; then the socket waits. */
+export const COMMANDS_WAITING_BYTES_MAX = 64 * 1024;
+/** Bytes of message data per second below which a sender runs into its deadline (Timeout.datablock is the grace). */
+export const DATA_RATE_BYTES_PER_SECOND_MIN = 500;
+/** Milliseconds that a connection which we closed may keep its side open. */
+export const LINGER_MS = 5000;
+/** Commands that no Sendmail client needs, Sendmail's MAXBADCOMMANDS: the next one ends the connection. */
+export const BAD_COMMANDS_MAX = 25;
+/** Sendmail's MAXHELOCOMMANDS, MAXVRFYCOMMANDS, MAXETRNCOMMANDS: from then on each reply waits longer. */
+export const HELO_COMMANDS_MAX = 3;
+export const VRFY_COMMANDS_MAX = 6;
+export const ETRN_COMMANDS_MAX = 8;
+/** Sendmail's MAXTIMEOUT: the longest wait before such a reply. */
+export const THROTTLE_MS_MAX = 240_000;
+/** Parameters of one MAIL or RCPT command, Sendmail's MAXSMTPARGS. */
+export const COMMAND_PARAMETERS_MAX = 18;
+/** AUTH exchanges that may fail before the connection ends, and the wait added by each. */
+export const AUTH_FAILURES_MAX = 3;
+export const AUTH_FAILURE_DELAY_MS = 1000;
+/** Steps of one AUTH exchange. */
+export const AUTH_STEPS_MAX = 10;
+/** Milliseconds a graceful stop waits for messages that are being received. */
+export const SHUTDOWN_GRACE_MS = 8000;
+/** Length of the queue of connections the kernel accepts for us when DaemonPortOptions says nothing. */
+export const LISTEN_BACKLOG = 1024;
+/** Connections at once when MaxDaemonChildren says nothing. */
+export const CONNECTIONS_MAX = 4000;
