@@ -77,7 +77,7 @@ export function markedSymbols(): Set<string> {
   return symbols;
 }
 
-/** The esbuild plugin for one board. */
+/** The esbuild plugin for one board's configuration. */
 export function featuresPlugin(config: BoardConfig, version: string): Plugin {
   const owned = ownedFiles();
   return {
