@@ -5,7 +5,7 @@ BOARD ?= qemu-x86_64
 NODE := scripts/node
 SETUP := scripts/setup.sh
 
-.PHONY: help run serve test test-unit test-boot bundle image config oracle tidy format size clean
+.PHONY: help run serve test test-unit test-boot bundle image config menuconfig savedefconfig oracle tidy format size clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -49,6 +49,16 @@ image:
 config:
 	@$(SETUP) image
 	@$(NODE) scripts/configuration.ts "$(CONFIG)" "$(OUT)"
+
+## make menuconfig BOARD=b             choose what the board's binary is built with
+menuconfig:
+	@$(SETUP) bundle
+	@$(NODE) scripts/kconfig.ts menuconfig $(BOARD)
+
+## make savedefconfig BOARD=b          keep that choice in board/b/defconfig
+savedefconfig:
+	@$(SETUP) bundle
+	@$(NODE) scripts/kconfig.ts savedefconfig $(BOARD)
 
 ## make oracle    CASES=dir            run recorded decisions of Sendmail through the gateway's code
 oracle:

@@ -48,7 +48,12 @@ export interface Board {
   /** The console of the login, a device below /dev. */
   readonly console: string;
   /** Sizes of partitions in MiB. */
-  readonly sizes: { readonly boot: number; readonly rootfs: number; readonly config: number; readonly spool: number };
+  readonly sizes: {
+    readonly boot: number;
+    readonly rootfs: number;
+    readonly config: number;
+    readonly spool: number;
+  };
   readonly emulation: Emulation;
 }
 
@@ -99,4 +104,3 @@ export function fail(reason: string): never {
 export function say(text: string): void {
   process.stdout.write(`-- ${text}\n`);
 }
-

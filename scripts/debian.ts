@@ -112,7 +112,10 @@ async function download(architecture: DebianArchitecture, names: readonly string
   mkdirSync(debs, { recursive: true });
   mkdirSync(unpacked, { recursive: true });
   say(`fetching ${names.length} packages of Debian for ${architecture}`);
-  await execa("apt-get", ["-q", ...options(architecture), "download", ...names], { cwd: debs, stdout: "ignore" });
+  await execa("apt-get", ["-q", ...options(architecture), "download", ...names], {
+    cwd: debs,
+    stdout: "ignore",
+  });
   for (const file of readdirSync(debs)) {
     const path = join(debs, file);
     const { stdout } = await execa("dpkg-deb", ["-f", path, "Package", "Version"]);
@@ -150,7 +153,8 @@ export async function debianPackages(
     wanted = alone ? [...names] : await closure(architecture, names);
   }
   let have = unpackedNow(architecture);
-  const missing = updated.has(architecture) && process.env["REFRESH"] === "1" ? wanted : wanted.filter((n) => !have.has(n));
+  const missing =
+    updated.has(architecture) && process.env["REFRESH"] === "1" ? wanted : wanted.filter((n) => !have.has(n));
   if (missing.length > 0) {
     await update(architecture);
     await download(architecture, missing);

@@ -9,7 +9,9 @@ import { execa } from "execa";
 import { type Architecture, CACHE, fail, hostArchitecture, ROOT, say } from "./board.ts";
 
 interface Lock {
-  readonly packages: Readonly<Record<string, { readonly version: string; readonly integrity: string } | undefined>>;
+  readonly packages: Readonly<
+    Record<string, { readonly version: string; readonly integrity: string } | undefined>
+  >;
 }
 
 const TRIPLET = new Map<Architecture, string>([
@@ -69,4 +71,3 @@ export async function nodeBinary(architecture: Architecture): Promise<string> {
 export function nodeLicence(): string {
   return readFileSync(join(ROOT, "node_modules", `node-linux-${hostArchitecture()}`, "LICENSE"), "utf8");
 }
-

@@ -1,0 +1,86 @@
+// One CommonJS file of all that a board's binary runs: src/main.ts and its packages, by esbuild. CommonJS, because that is
+// what the packager starts without a detour. The LevelDB addon is resolved at build time to the one prebuilt file of the
+// board and lies beside the bundle. The metafile says which source files are in, and is what sizes are told from.
+
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { build, type Metafile, type Plugin } from "esbuild";
+import packageJson from "../package.json" with { type: "json" };
+import { type Architecture, architectureOf, fail, outputOf, ROOT, say } from "./board.ts";
+import { featuresPlugin } from "./features.ts";
+import { boardConfig } from "./kconfig.ts";
+
+/** The addon beside the bundle. */
+const ADDON = "classic-level.node";
+
+/** The entry of every binary. */
+export const ENTRY = "src/main.ts";
+
+/** What a bundle consists of. */
+export interface Bundle {
+  /** The folder of main.cjs, the addon and the licences. */
+  readonly folder: string;
+  readonly main: string;
+  readonly metafile: Metafile;
+}
+
+/** The prebuilt addon for glibc: `classic-level.node` on x64, `classic-level.armv8.node` on arm64. */
+function prebuilt(architecture: Architecture): string {
+  const folder = join(ROOT, "node_modules/classic-level/prebuilds", `linux-${architecture}`);
+  const found = readdirSync(folder).filter((name) => name.endsWith(".node") && !name.includes("musl"));
+  const [only] = found;
+  if (only === undefined || found.length > 1) fail(`${folder}: one addon expected, found ${found.join(" ")}`);
+  return join(folder, only);
+}
+
+/** `require('node-gyp-build')(dir)` becomes the addon of the board. */
+function addon(): Plugin {
+  return {
+    name: "addon",
+    setup(esbuild) {
+      esbuild.onResolve({ filter: /^node-gyp-build$/ }, (wanted) => {
+        if (!wanted.importer.includes("/classic-level/"))
+          return { errors: [{ text: `an addon without a prebuilt file: ${wanted.importer}` }] };
+        return { path: "addon", namespace: "addon" };
+      });
+      esbuild.onResolve({ filter: /\.node$/, namespace: "addon" }, () => ({
+        path: `./${ADDON}`,
+        external: true,
+      }));
+      esbuild.onLoad({ filter: /.*/, namespace: "addon" }, () => ({
+        contents: `module.exports = () => require("./${ADDON}");`,
+        loader: "js",
+      }));
+    },
+  };
+}
+
+/** Bundles for `board` into build/<board>/bundle. Any warning of esbuild is an error here. */
+export async function bundle(board: string): Promise<Bundle> {
+  const architecture = architectureOf(board);
+  const folder = join(outputOf(board), "bundle");
+  const main = join(folder, "main.cjs");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  say(`bundling ${ENTRY} for ${board}`);
+  const result = await build({
+    absWorkingDir: ROOT,
+    entryPoints: [ENTRY],
+    outfile: main,
+    bundle: true,
+    platform: "node",
+    target: "node26",
+    format: "cjs",
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: "external",
+    metafile: true,
+    logLevel: "silent",
+    plugins: [featuresPlugin(await boardConfig(board), packageJson.version), addon()],
+  }).catch((error: unknown) => fail(error instanceof Error ? error.message : String(error)));
+  for (const { text, location } of result.warnings)
+    fail(`${location?.file ?? ENTRY}:${location?.line ?? 0}: ${text}`);
+  copyFileSync(prebuilt(architecture), join(folder, ADDON));
+  writeFileSync(join(folder, "metafile.json"), JSON.stringify(result.metafile));
+  return { folder: dirname(main), main, metafile: result.metafile };
+}

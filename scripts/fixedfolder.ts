@@ -1,0 +1,33 @@
+// Loaded before the packager (`node --import`): it puts the path of its work folder into the binary, so the random name that
+// it asks for becomes a fixed one, and two builds of the same sources are the same bytes.
+// Making the folder is also the lock between builds that run at once: it fails while another has it.
+
+import promises from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const FOLDER = "/tmp/pkg-sea-postern";
+const STALE_MS = 5 * 60_000;
+const TRIES_MAX = 600;
+const PAUSE_MS = 500;
+
+const original = promises.mkdtemp;
+
+async function take(): Promise<string> {
+  for (let count = 0; count < TRIES_MAX; count++) {
+    try {
+      await promises.mkdir(FOLDER, { mode: 0o700 });
+      return FOLDER;
+    } catch (error) {
+      if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error;
+    }
+    const now = await promises.lstat(FOLDER).catch(() => null);
+    const ours = now !== null && now.isDirectory() && now.uid === process.getuid?.();
+    if (ours && Date.now() - now.mtimeMs > STALE_MS)
+      await promises.rm(FOLDER, { recursive: true, force: true });
+    else await sleep(PAUSE_MS);
+  }
+  throw new Error(`${FOLDER} stays taken: remove it when no build runs`);
+}
+
+const fixed = (prefix: string) => (prefix.endsWith("/pkg-sea-") ? take() : original(prefix));
+promises.mkdtemp = fixed as typeof promises.mkdtemp;
