@@ -134,3 +134,15 @@ export const SHUTDOWN_GRACE_MS = 8000;
 export const LISTEN_BACKLOG = 1024;
 /** Connections at once when MaxDaemonChildren says nothing. */
 export const CONNECTIONS_MAX = 4000;
+/** Macro expansions of one configuration; more is a runaway recursion. */
+export const M4_EXPANSIONS_MAX = 200_000;
+/** Calls within arguments of calls. */
+export const M4_NESTING_MAX = 200;
+/** Characters that expansions may put back into the input, all together. */
+export const M4_TEXT_CHARS_MAX = 8 * 1024 * 1024;
+/** Files that are being included at a time. */
+export const M4_INCLUDE_DEPTH_MAX = 16;
+/** Bytes of one configuration source file. */
+export const CONFIGURATION_FILE_BYTES_MAX = 1024 * 1024;
+/** Errors said about one configuration. */
+export const CONFIGURATION_ERRORS_MAX = 200;

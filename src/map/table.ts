@@ -7,7 +7,7 @@ export interface Table {
   /** Path or name for messages and trace. */
   readonly name: string;
   /**
-   * The value of `key`. Keys are folded to lower case (ASCII) by the table unless it was built with -f.
+   * The value of `key`, a byte string (one character per byte, see bytestring.ts). Keys are folded to lower case (ASCII) by the table unless it was built with -f.
    * tempfail: the file is missing without -o, unreadable or damaged.
    */
   lookup(key: string): Lookup<string>;

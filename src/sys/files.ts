@@ -1,12 +1,59 @@
-// Plain file access for everything but the spool (which has sys/disk.ts):
-// small reads with three results, atomic replacement.
+// Plain file access for everything but the spool (which has sys/disk.ts): small reads with three results, facts about
+// files and directories, reading at a position, atomic replacement (old or new, never half, synced before it is seen).
+// Expected failures are values that carry the errno; nothing here throws for what a disk or a path can do.
 
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import {
+  type BigIntStats,
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { ABSENT, err, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
 
 function errno(e: unknown): string {
   return e instanceof Error && "code" in e ? String(e.code) : String(e);
+}
+
+/** What strerror(3) says, for the errors that our messages quote as Sendmail does; others keep their name. */
+const ERROR_TEXTS = new Map([
+  ["ENOENT", "No such file or directory"],
+  ["EACCES", "Permission denied"],
+  ["EPERM", "Operation not permitted"],
+  ["ENOTDIR", "Not a directory"],
+  ["EISDIR", "Is a directory"],
+  ["EROFS", "Read-only file system"],
+  ["ENOSPC", "No space left on device"],
+  ["ELOOP", "Too many levels of symbolic links"],
+  ["EEXIST", "File exists"],
+  ["EIO", "Input/output error"],
+  ["EMFILE", "Too many open files"],
+  ["ENAMETOOLONG", "File name too long"],
+]);
+
+/** The words for an errno name ("ENOENT" -> "No such file or directory"). */
+export function errorText(code: string): string {
+  return ERROR_TEXTS.get(code) ?? code;
 }
 
 /** The whole file; absent when it does not exist; tempfail (with the errno) when it cannot be read. */
@@ -19,20 +66,219 @@ export function readFileLookup(path: string): Lookup<Buffer> {
   }
 }
 
-/** Writes `data` to a new file beside `path`, syncs it, renames it over `path`, syncs the directory. Old or new, never half. */
-export function replaceFile(path: string, data: Buffer | string, mode: number): Result<true> {
-  const temporary = join(dirname(path), `.${basename(path)}.new`);
+/** As readFileLookup, but tempfail for a file of more than `bytesMax` bytes, which is not read. */
+export function readBoundedFile(path: string, bytesMax: number): Lookup<Buffer> {
+  const facts = statPath(path);
+  if (facts.kind !== "found") return facts;
+  if (facts.value.type !== "file") return tempfail(`cannot read ${path}: not a regular file`);
+  if (facts.value.size > bytesMax)
+    return tempfail(`cannot read ${path}: ${facts.value.size} bytes, ${bytesMax} allowed`);
+  return readFileLookup(path);
+}
+
+/** What stat(2) says, as far as anyone here asks. */
+export interface FileFacts {
+  readonly type: "file" | "directory" | "link" | "other";
+  /** Permission bits, 0 to 0o7777. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly links: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Device and inode as one word: two names of one file give the same. */
+  readonly identity: string;
+  /** Nanoseconds since 1970. */
+  readonly modifiedNs: bigint;
+}
+
+function facts(s: BigIntStats): FileFacts {
+  return {
+    type: s.isFile() ? "file" : s.isDirectory() ? "directory" : s.isSymbolicLink() ? "link" : "other",
+    mode: Number(s.mode & 0o7777n),
+    uid: Number(s.uid),
+    gid: Number(s.gid),
+    links: Number(s.nlink),
+    size: Number(s.size),
+    identity: `${s.dev}:${s.ino}`,
+    modifiedNs: s.mtimeNs,
+  };
+}
+
+function ask<T>(path: string, question: () => T): Lookup<T> {
   try {
-    const fd = openSync(temporary, "w", mode);
+    return found(question());
+  } catch (e) {
+    const code = errno(e);
+    return code === "ENOENT" || code === "ENOTDIR" ? ABSENT : tempfail(`cannot stat ${path}: ${code}`);
+  }
+}
+
+/** Facts about what `path` leads to, links followed. */
+export function statPath(path: string): Lookup<FileFacts> {
+  return ask(path, () => facts(statSync(path, { bigint: true })));
+}
+
+/** Facts about `path` itself, a link is reported as one. */
+export function lstatPath(path: string): Lookup<FileFacts> {
+  return ask(path, () => facts(lstatSync(path, { bigint: true })));
+}
+
+/** The absolute name without any link in it. */
+export function realPath(path: string): Lookup<string> {
+  return ask(path, () => realpathSync(path));
+}
+
+/** Where a symbolic link points, as written in it. */
+export function readLink(path: string): Lookup<string> {
+  return ask(path, () => readlinkSync(path));
+}
+
+/** Names in a directory, sorted by bytes so that the order is the same on every machine. */
+export function listDirectory(path: string): Lookup<readonly string[]> {
+  const names = ask(path, () => readdirSync(path));
+  return names.kind === "found" ? found([...names.value].sort((a, b) => (a < b ? -1 : 1))) : names;
+}
+
+/** A file open for reading at any position; keeps reading the same file when its name is given to another. */
+export interface ReadFile {
+  readonly facts: FileFacts;
+  /** Fills as much of `into` as there is from byte `position` on; the count of bytes, or an error with the errno. */
+  readAt(into: Buffer, position: number): Result<number>;
+  close(): void;
+}
+
+/** Opens a regular file for reading (a FIFO or device is refused without waiting for it). */
+export function openForReading(path: string): Lookup<ReadFile> {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (e) {
+    const code = errno(e);
+    return code === "ENOENT" || code === "ENOTDIR" ? ABSENT : tempfail(`cannot open ${path}: ${code}`);
+  }
+  const known = facts(fstatSync(fd, { bigint: true }));
+  if (known.type !== "file") {
+    closeSync(fd);
+    return tempfail(`cannot open ${path}: not a regular file`);
+  }
+  return found({
+    facts: known,
+    readAt(into, position) {
+      try {
+        let got = 0;
+        while (got < into.length) {
+          const n = readSync(fd, into, got, into.length - got, position + got);
+          if (n === 0) break;
+          got += n;
+        }
+        return ok(got);
+      } catch (e) {
+        return err(`cannot read ${path}: ${errno(e)}`);
+      }
+    },
+    close: () => closeSync(fd),
+  });
+}
+
+/** A file in the making, beside the one that it will replace. Exactly one of commit() and abandon() ends it. */
+export interface Replacement {
+  /** Bytes appended so far. */
+  readonly length: number;
+  append(bytes: Buffer): Result<true>;
+  /** Overwrites at `position` (a header that is known only at the end). */
+  writeAt(bytes: Buffer, position: number): Result<true>;
+  /** Syncs, renames over the target, syncs the directory. */
+  commit(): Result<true>;
+  abandon(): void;
+}
+
+/** Who may read the new file and whose it is; without owner it stays the process's. */
+export interface NewFile {
+  readonly mode: number;
+  readonly owner?: { readonly uid: number; readonly gid: number };
+}
+
+let replacementsBegun = 0;
+
+/** A name beside `path` that no other writer uses; what writers that died have left there is removed. */
+function temporaryName(path: string): string {
+  const directory = dirname(path);
+  const prefix = `.${basename(path)}.`;
+  const siblings = listDirectory(directory);
+  for (const name of siblings.kind === "found" ? siblings.value : []) {
+    const writer = name.startsWith(prefix) ? /^(\d+)-\d+\.new$/.exec(name.slice(prefix.length)) : null;
+    if (writer !== null && !isAlive(Number(writer[1]))) rmSync(join(directory, name), { force: true });
+  }
+  replacementsBegun += 1;
+  return join(directory, `${prefix}${process.pid}-${replacementsBegun}.new`);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (e) {
+    return errno(e) === "EPERM";
+  }
+}
+
+/** Begins a new version of `path`. Error when the directory cannot be written. */
+export function beginReplacement(path: string, file: NewFile): Result<Replacement> {
+  const temporary = temporaryName(path);
+  let fd: number;
+  try {
+    fd = openSync(temporary, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+  } catch (e) {
+    return err(`cannot write ${path}: ${errno(e)}`);
+  }
+  let length = 0;
+  const write = (bytes: Buffer, position: number): Result<true> => {
     try {
-      const bytes = typeof data === "string" ? Buffer.from(data) : data;
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+      return ok(true);
+    } catch (e) {
+      return err(`cannot write ${path}: ${errno(e)}`);
     }
-    renameSync(temporary, path);
-    const directory = openSync(dirname(path), "r");
+  };
+  const drop = (): void => rmSync(temporary, { force: true });
+  return ok({
+    get length() {
+      return length;
+    },
+    append(bytes) {
+      const done = write(bytes, length);
+      if (done.ok) length += bytes.length;
+      return done;
+    },
+    writeAt: write,
+    commit() {
+      try {
+        try {
+          if (file.owner !== undefined) fchownSync(fd, file.owner.uid, file.owner.gid);
+          fchmodSync(fd, file.mode);
+          fsyncSync(fd);
+        } finally {
+          closeSync(fd);
+        }
+        renameSync(temporary, path);
+        return syncDirectory(dirname(path));
+      } catch (e) {
+        drop();
+        return err(`cannot write ${path}: ${errno(e)}`);
+      }
+    },
+    abandon() {
+      closeSync(fd);
+      drop();
+    },
+  });
+}
+
+/** Makes renames and new names in `path` durable. */
+export function syncDirectory(path: string): Result<true> {
+  try {
+    const directory = openSync(path, "r");
     try {
       fsyncSync(directory);
     } finally {
@@ -40,13 +286,69 @@ export function replaceFile(path: string, data: Buffer | string, mode: number): 
     }
     return ok(true);
   } catch (e) {
+    return err(`cannot sync ${path}: ${errno(e)}`);
+  }
+}
+
+/** Writes `data` to a new file beside `path`, syncs it, renames it over `path`, syncs the directory. Old or new, never half. */
+export function replaceFile(path: string, data: Buffer | string, mode: number): Result<true> {
+  const begun = beginReplacement(path, { mode });
+  if (!begun.ok) return begun;
+  const written = begun.value.append(typeof data === "string" ? Buffer.from(data) : data);
+  if (!written.ok) {
+    begun.value.abandon();
+    return written;
+  }
+  return begun.value.commit();
+}
+
+function change(what: string, path: string, action: () => void): Result<true> {
+  try {
+    action();
+    return ok(true);
+  } catch (e) {
+    return err(`cannot ${what} ${path}: ${errno(e)}`);
+  }
+}
+
+/** Makes the directory and those above it that are missing; fine when it is there. */
+export function makeDirectory(path: string, mode: number): Result<true> {
+  return change("make", path, () => {
+    mkdirSync(path, { recursive: true, mode });
+  });
+}
+
+/** Removes a file; fine when there is none. */
+export function removeFile(path: string): Result<true> {
+  return change("remove", path, () => {
     try {
-      unlinkSync(temporary);
-    } catch (again) {
-      // Usually it was never created; the first error is the one that tells.
-      if (errno(again) !== "ENOENT")
-        return err(`cannot write ${path}: ${errno(e)}; left ${temporary} behind`);
+      unlinkSync(path);
+    } catch (e) {
+      if (errno(e) !== "ENOENT") throw e;
     }
-    return err(`cannot write ${path}: ${errno(e)}`);
+  });
+}
+
+/** Removes a directory with all that is in it; links are removed, not followed. */
+export function removeTree(path: string): Result<true> {
+  return change("remove", path, () => rmSync(path, { recursive: true, force: true }));
+}
+
+/** Copies one regular file, contents only. */
+export function copyFile(from: string, to: string): Result<true> {
+  return change(`copy ${from} to`, to, () => copyFileSync(from, to));
+}
+
+/** Sets permission bits. */
+export function changeMode(path: string, mode: number): Result<true> {
+  return change("chmod", path, () => chmodSync(path, mode));
+}
+
+/** A new empty directory of mode 0700 for work in progress, `under` a directory or the system's temporary one. */
+export function makeWorkDirectory(prefix: string, under?: string): Result<string> {
+  try {
+    return ok(mkdtempSync(join(under ?? tmpdir(), prefix)));
+  } catch (e) {
+    return err(`cannot make a work directory: ${errno(e)}`);
   }
 }

@@ -1,0 +1,25 @@
+// Files that add members to a class (local-host-names, relay-domains, trusted-users): names separated by white space or
+// lines, "#" begins a comment anywhere (sendmail-semantics section 4). No database is built of them; read at start.
+
+import { LIST_FILE_BYTES_MAX } from "../base/limits.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { errorText, readBoundedFile } from "../sys/files.ts";
+import { fromBytes } from "./bytestring.ts";
+
+/** The names in the text of a class file, in their order and case. */
+export function parseClassFile(text: Buffer | string): readonly string[] {
+  const lines = (typeof text === "string" ? text : fromBytes(text)).split("\n");
+  return lines.flatMap((line) => {
+    const comment = line.indexOf("#");
+    const names = comment < 0 ? line : line.slice(0, comment);
+    return names.split(/[\s\0]+/).filter((name) => name !== "");
+  });
+}
+
+/** Members of the class file `path`. Error (Sendmail's words, exit 71): it cannot be opened and is not optional. */
+export function readClassFile(path: string, optional: boolean): Result<readonly string[]> {
+  const text = readBoundedFile(path, LIST_FILE_BYTES_MAX);
+  if (text.kind === "found") return ok(parseClassFile(text.value));
+  if (text.kind === "tempfail") return err(`fileclass: ${text.reason}`);
+  return optional ? ok([]) : err(`fileclass: cannot open '${path}': ${errorText("ENOENT")}`);
+}
