@@ -34,6 +34,10 @@ export interface ServerContext {
   readonly externalIdentity: string;
   /** Challenges' randomness. */
   nonce(bytes: number): Buffer;
+  /** Is this one of our names or addresses (class w), for digest-uri? Absent: only `host` and `realm` are. */
+  ownName?(name: string): boolean;
+  /** Makes challenges for users that do not exist look like those of users who do, the same at each try. */
+  readonly decoyKey?: Buffer;
 }
 
 export type ServerStep =
