@@ -7,8 +7,8 @@ import { readFileLookup } from "./files.ts";
 /** Lines of a hosts file that are read; more is somebody's block list. */
 const HOSTS_LINES_MAX = 10_000;
 
-/** Interface addresses as "[127.0.0.1]" ("[IPv6:::1]" for IPv6), then the names that `hostsFile` gives them. */
-export function interfaceNames(hostsFile: string): readonly string[] {
+/** Interface addresses as "[127.0.0.1]" ("[IPv6:::1]" for IPv6), then the names that `hostsFile` gives them and `hostName`. */
+export function interfaceNames(hostsFile: string, hostName: string): readonly string[] {
   const addresses = new Set<string>();
   for (const list of Object.values(networkInterfaces()))
     for (const entry of list ?? []) addresses.add((entry.address.split("%")[0] ?? "").toLowerCase());
@@ -17,9 +17,9 @@ export function interfaceNames(hostsFile: string): readonly string[] {
   if (hosts.kind !== "found") return names;
   for (const line of hosts.value.toString("latin1").split("\n").slice(0, HOSTS_LINES_MAX)) {
     const [address = "", ...given] = (line.split("#")[0] ?? "").trim().split(/\s+/);
-    // The whole of 127.0.0.0/8 answers on the loopback interface, as a Debian host's own 127.0.1.1 does.
-    if (addresses.has(address.toLowerCase()) || address.startsWith("127."))
-      names.push(...given, ...(address.startsWith("127.") ? [`[${address}]`] : []));
+    // Also the line of our own name, whose address (Debian's 127.0.1.1) no interface lists.
+    const ours = given.some((n) => n.toLowerCase() === hostName.toLowerCase());
+    if (ours || addresses.has(address.toLowerCase())) names.push(...given);
   }
   return [...new Set(names)];
 }
@@ -32,7 +32,9 @@ export function fullHostName(short: string, hostsFile: string): string {
   for (const line of hosts.value.toString("latin1").split("\n").slice(0, HOSTS_LINES_MAX)) {
     const names = (line.split("#")[0] ?? "").trim().split(/\s+/).slice(1);
     if (names.some((n) => n.toLowerCase() === short.toLowerCase())) {
-      const full = names.find((n) => n.includes(".") && n.toLowerCase().startsWith(`${short.toLowerCase()}.`));
+      const full = names.find(
+        (n) => n.includes(".") && n.toLowerCase().startsWith(`${short.toLowerCase()}.`),
+      );
       if (full !== undefined) return full;
     }
   }
