@@ -66,7 +66,12 @@ export interface Features {
   readonly alwaysAddDomain: string | null;
   readonly authInfo: MapSpec | null;
   /** badmx: sender/recipient MX checks by name pattern. */
-  readonly badMx: { readonly map: MapSpec | null; readonly message: string } | null;
+  readonly badMx: {
+    readonly map: MapSpec | null;
+    readonly message: string;
+    /** Extended regular expression for addresses of bad MX hosts. */
+    readonly pattern: string;
+  } | null;
   /** null: off; empty list: all domains. */
   readonly bestMxIsLocal: readonly string[] | null;
   readonly blockBadHelo: boolean;
@@ -166,6 +171,22 @@ export interface MailerSpec {
   readonly messagesMax: number;
   /** W= seconds, 0: none. */
   readonly waitSeconds: number;
+  /** C=: character set for mail without one, "" for none. */
+  readonly charset: string;
+}
+
+/** confMAILER_NAME and the header formats: texts of the rules that are not options. */
+export interface Texts {
+  /** $n, the sender of bounces: "MAILER-DAEMON". */
+  readonly mailerName: string;
+  /** $Z behind the slash of the version in greetings, "" when not set (confCF_VERSION). */
+  readonly cfVersion: string;
+  /** confFROM_HEADER, "" for the usual form. */
+  readonly fromHeader: string;
+  /** confMESSAGEID_HEADER, "" for the usual form. */
+  readonly messageIdHeader: string;
+  /** confRECEIVED_HEADER, "" for the usual form. */
+  readonly receivedHeader: string;
 }
 
 export interface Warning {
@@ -198,12 +219,18 @@ export interface Configuration {
   readonly smtpMailer: string;
   readonly relayMailer: string;
   readonly daemons: readonly DaemonSpec[];
+  /** CLIENT_OPTIONS; the first one when both families have one. */
   readonly client: DaemonSpec | null;
+  /** CLIENT_OPTIONS of every family. */
+  readonly clients: readonly DaemonSpec[];
   /** confREJECT_MSG, confRELAY_MSG, confRCPTREJ_MSG as `code text`. */
   readonly rejectMessage: string;
   readonly relayMessage: string;
   readonly recipientRejectMessage: string;
   readonly queueGroups: readonly { readonly name: string; readonly equates: string }[];
   readonly versionId: string;
+  readonly texts: Texts;
+  /** Other $ macros that LOCAL_CONFIG defines (Dx, D{name}). */
+  readonly macros: Readonly<Record<string, string>>;
   readonly warnings: readonly Warning[];
 }

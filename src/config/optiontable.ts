@@ -220,9 +220,11 @@ const RESOLVER_WORDS = [
   "USE_INET6",
   "USE_EDNS0",
   "USE_DNSSEC",
+  "HasWildcardMX",
+  "WorkAroundBrokenAAAA",
 ]
   .flatMap((word) => [word, `+${word}`, `-${word}`])
-  .concat("HasWildcardMX", "WorkAroundBrokenAAAA");
+  ;
 
 /** Every option, by name. */
 // biome-ignore format: one option a line reads as the table it is.
@@ -275,7 +277,7 @@ export const OPTION_TABLE = [
   flag("DontProbeInterfaces", "confDONT_PROBE_INTERFACES", false, "Do not count names and addresses of interfaces as local names."),
   flag("DontPruneRoutes", "confDONT_PRUNE_ROUTES", false, "Keep source routes; they are always stripped here.", { letter: "R", effective: false }),
   text("DoubleBounceAddress", "confDOUBLE_BOUNCE_ADDRESS", "postmaster", "Who gets bounces that bounce; empty: they are dropped."),
-  choice("EightBitMode", "confEIGHT_BIT_HANDLING", ["pass8", "mimify", "strict"], "pass8", "8-bit bodies that were not declared: pass8, mimify or strict.", { letter: "8" }),
+  choice("EightBitMode", "confEIGHT_BIT_HANDLING", ["pass8", "mimify", "mimefy", "strict"], "pass8", "8-bit bodies that were not declared: pass8, mimify or strict.", { letter: "8" }),
   text("ErrorHeader", "confERROR_MESSAGE", "", "Text or file in front of bounces.", { letter: "E" }),
   choice("ErrorMode", "confERROR_MODE", ["print", "quiet", "mail", "write", "exit"], "print", "How errors of local submission are reported.", { letter: "e" }),
   text("FallbackMXhost", "confFALLBACK_MX", "", "Host tried after all MX hosts.", { letter: "V" }),
