@@ -146,3 +146,8 @@ export const M4_INCLUDE_DEPTH_MAX = 16;
 export const CONFIGURATION_FILE_BYTES_MAX = 1024 * 1024;
 /** Errors said about one configuration. */
 export const CONFIGURATION_ERRORS_MAX = 200;
+/** Connections to one next hop at the same time, kept ones included. */
+export const CONNECTIONS_PER_HOST_MAX = 20;
+/** Addresses of one host, and hosts of one MX list, that one attempt tries. */
+export const CONNECT_ADDRESSES_MAX = 5;
+export const CONNECT_HOSTS_MAX = 20;
