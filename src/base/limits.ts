@@ -151,3 +151,11 @@ export const CONNECTIONS_PER_HOST_MAX = 20;
 /** Addresses of one host, and hosts of one MX list, that one attempt tries. */
 export const CONNECT_ADDRESSES_MAX = 5;
 export const CONNECT_HOSTS_MAX = 20;
+/** A distinguished name of a peer's certificate, in the form of the access table. */
+export const CERTIFICATE_NAME_BYTES_MAX = 1024;
+/** A common name of a peer's certificate: Sendmail's MAXNAME. */
+export const COMMON_NAME_BYTES_MAX = 255;
+/** A certificate, key, authority or revocation file. */
+export const CERTIFICATE_FILE_BYTES_MAX = 4 * 1024 * 1024;
+/** Files read from CACertPath or CRLPath. */
+export const CERTIFICATE_FOLDER_FILES_MAX = 512;
