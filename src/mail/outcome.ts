@@ -11,6 +11,8 @@ export interface Outcome {
   readonly diagnostic: string;
   /** Name of the host that answered, "" when none. */
   readonly remote: string;
+  /** The same for the log's relay=, with the address: "mx.example. [192.0.2.1]"; undefined or "" when there was no connection. */
+  readonly relay?: string;
   /** Transcript lines for the bounce (">>> RCPT To:<r>", "<<< 550 ..."), bounded. */
   readonly transcript: readonly string[];
 }

@@ -1,0 +1,132 @@
+// The last look at a message before it leaves: what goes out is CRLF lines of at most L= bytes, dots stuffed, and nothing else.
+// The spool keeps bodies in wire form and was fed through smtpd's data gate, so a clean chunk passes untouched after one scan.
+// What is not clean is repaired: a stray CR, LF or NUL becomes a blank (as Postfix does), a line longer than L= is cut with "!"
+// and goes on after a blank (Sendmail's putbody, semantics section 18). So no message of ours can end early at the next hop.
+
+const CR = 13;
+const LF = 10;
+const DOT = 46;
+const BLANK = 32;
+const BANG = 33;
+const CRLF = Buffer.from("\r\n");
+const LONE_DOT = Buffer.from("..\r\n");
+const NOTHING = Buffer.alloc(0);
+
+export class LineGuard {
+  readonly #lineMax: number;
+  /** Input lines already carry an extra dot (bodies); without it (headers) the guard adds it. */
+  readonly #stuffed: boolean;
+  /** Content bytes of the line that is being passed on. */
+  #column = 0;
+  /** The last byte when it says nothing without the next: a CR, or a dot that begins a line. */
+  #held: Buffer | null = null;
+
+  /** lineMax: L= of the mailer, 0 for no limit. */
+  constructor(lineMax: number, stuffed: boolean) {
+    this.#lineMax = lineMax > 0 ? Math.max(lineMax, 4) : 0;
+    this.#stuffed = stuffed;
+  }
+
+  /** The bytes to send for `chunk`, in order. */
+  push(chunk: Buffer): Buffer {
+    let data = chunk;
+    if (this.#held !== null) {
+      data = Buffer.concat([this.#held, chunk]);
+      this.#held = null;
+    }
+    if (data.length > 0 && this.#undecided(data)) {
+      this.#held = Buffer.from(data.subarray(data.length - 1));
+      data = data.subarray(0, data.length - 1);
+    }
+    if (data.length === 0) return data;
+    const column = this.#cleanColumn(data);
+    if (column < 0) return this.#repair(data);
+    this.#column = column;
+    return data;
+  }
+
+  /** What is missing at the end: a dot that was waited for, the last line's CRLF. */
+  end(): Buffer {
+    const dot = this.#held !== null && this.#held[0] === DOT;
+    const open = this.#column > 0 || this.#held !== null;
+    this.#column = 0;
+    this.#held = null;
+    return dot ? LONE_DOT : open ? CRLF : NOTHING;
+  }
+
+  #undecided(data: Buffer): boolean {
+    const last = data[data.length - 1];
+    if (last === CR) return true;
+    return last === DOT && (data.length === 1 ? this.#column === 0 : data[data.length - 2] === LF);
+  }
+
+  /** Column after `data` when it can pass as it is, -1 when it cannot. */
+  #cleanColumn(data: Buffer): number {
+    if (data.includes(0)) return -1;
+    const max = this.#lineMax === 0 ? Number.MAX_SAFE_INTEGER : this.#lineMax;
+    let start = 0;
+    let column = this.#column;
+    for (;;) {
+      const end = data.indexOf(LF, start);
+      const to = end < 0 ? data.length : end;
+      const cr = data.indexOf(CR, start);
+      // Exactly one CR, right before the LF; none in a line that goes on.
+      if (end >= 0 ? cr < 0 || cr !== end - 1 : cr >= 0) return -1;
+      const length = to - start - (end < 0 ? 0 : 1);
+      if (column === 0 && length > 0 && data[start] === DOT) {
+        // ".." at the start of a body line is one dot of content; any other dot there was never stuffed.
+        if (!this.#stuffed || data[start + 1] !== DOT) return -1;
+        column = -1;
+      }
+      if (column + length > max) return -1;
+      if (end < 0) return length > 0 ? column + length : Math.max(column, 0);
+      column = 0;
+      start = end + 1;
+      if (start === data.length) return 0;
+    }
+  }
+
+  /** Byte by byte: correct for anything. */
+  #repair(data: Buffer): Buffer {
+    const out: Buffer[] = [];
+    let line: number[] = [];
+    const flush = (): void => {
+      if (line.length > 0) out.push(Buffer.from(line));
+      line = [];
+    };
+    for (let i = 0; i < data.length; i++) {
+      const byte = data[i] ?? 0;
+      if (byte === CR && data[i + 1] === LF) {
+        line.push(CR, LF);
+        this.#column = 0;
+        i++;
+        flush();
+        continue;
+      }
+      i += this.#content(line, data, i);
+      if (line.length >= 65536) flush();
+    }
+    flush();
+    return Buffer.concat(out);
+  }
+
+  /** Passes on one byte of content; returns how many further input bytes it used. */
+  #content(line: number[], data: Buffer, at: number): number {
+    const raw = data[at] ?? 0;
+    const byte = raw === CR || raw === LF || raw === 0 ? BLANK : raw;
+    if (this.#column === 0 && byte === DOT) {
+      line.push(DOT, DOT);
+      this.#column = 1;
+      return this.#stuffed && data[at + 1] === DOT ? 1 : 0;
+    }
+    // The byte that fills the line is its last only when the line ends after it.
+    const full = this.#lineMax > 0 && this.#column >= this.#lineMax - 1;
+    if (full && !(data[at + 1] === CR && data[at + 2] === LF && this.#column < this.#lineMax)) {
+      line.push(BANG, CR, LF, BLANK);
+      this.#column = 1;
+    }
+    line.push(byte);
+    this.#column++;
+    return 0;
+  }
+}

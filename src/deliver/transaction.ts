@@ -1,0 +1,350 @@
+// One mail transaction on an open session: MAIL, RCPT, DATA, the message, and what each recipient's outcome is.
+// Command lines are Sendmail's to the letter (semantics section 20); with PIPELINING the envelope and DATA are one write.
+// 4xx to MAIL, RCPT or DATA is worth the next MX; after the final dot nothing is, because the message may have been taken.
+
+import type { Envelope, NotifyWord } from "../mail/envelope.ts";
+import { type Outcome, outcome } from "../mail/outcome.ts";
+import { limitMs } from "./deadlines.ts";
+import type { SmtpNeeds } from "./needs.ts";
+import { type Payload, payloadSize, sendPayload } from "./payload.ts";
+import { type PeerReply, replyClass } from "./peerreply.ts";
+import { ask, type Session, sceneOf } from "./session.ts";
+import { type Answer, type Broken, isBroken } from "./wire.ts";
+import { declined, lost, refused, type Scene, sent } from "./wording.ts";
+
+/** A recipient as the next hop gets it. */
+export interface Addressee {
+  /** Address in RCPT, without brackets. */
+  readonly wire: string;
+  /** Address in our own messages. */
+  readonly shown: string;
+  readonly notify: readonly NotifyWord[] | undefined;
+  readonly orcpt: string | undefined;
+}
+
+/** A message as one mailer sends it. */
+export interface Letter {
+  readonly envelope: Envelope;
+  /** Rewritten envelope sender, "" for the null sender. */
+  readonly sender: string;
+  readonly payload: Payload;
+  readonly lineMax: number;
+  /** One reply per recipient after the final dot (RFC 2033). */
+  readonly perRecipient: boolean;
+  /** Milliseconds since acceptance, for BY=. */
+  readonly ageMs: number;
+}
+
+/** What became of all recipients. `stale`: a kept connection turned out to be dead before it answered anything. */
+export interface Transacted {
+  readonly trials: readonly Trial[];
+  readonly stale: boolean;
+}
+
+/** The outcome, and whether another host may do better in this attempt. */
+export interface Trial {
+  readonly outcome: Outcome;
+  readonly again: boolean;
+}
+
+const KNOWN_USER_CODES = new Set([550, 551, 553]);
+
+export async function transact(
+  needs: SmtpNeeds,
+  session: Session,
+  letter: Letter,
+  to: readonly Addressee[],
+  signal: AbortSignal,
+): Promise<Transacted> {
+  const impossible = unsupported(session, letter);
+  if (impossible !== null)
+    return { trials: to.map((r) => ({ outcome: impossible(r.shown), again: false })), stale: false };
+  if (session.needsReset && !(await reset(needs, session))) return { trials: [], stale: true };
+  const abort = (): void => session.wire.destroy("given up");
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await new Transaction(needs, session, letter, to).run(() =>
+      signal.removeEventListener("abort", abort),
+    );
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** RSET after a transaction that was left open. False: the session is of no use any more. */
+async function reset(needs: SmtpNeeds, session: Session): Promise<boolean> {
+  const said = await ask(session.wire, "RSET", limitMs(needs.options["Timeout.rset"]));
+  if (isBroken(said) || replyClass(said) !== 2) {
+    session.wire.destroy("RSET refused");
+    return false;
+  }
+  session.needsReset = false;
+  return true;
+}
+
+/** What the next hop would have to support and does not. null: nothing. */
+function unsupported(session: Session, letter: Letter): ((address: string) => Outcome) | null {
+  const { extensions, facts } = session;
+  const { envelope } = letter;
+  const scene = sceneOf(session.candidate, session.relay, "");
+  const no = (code: number, status: string, text: string) => (address: string) =>
+    declined("failed", code, status, text, address, scene);
+  const size = Number(/^\d{1,15}$/.exec(extensions.get("SIZE") ?? "")?.[0] ?? 0);
+  if (size > 0 && payloadSize(letter.payload) > size)
+    return no(552, "5.2.3", `Message is too large; ${size} bytes max`);
+  if (envelope.smtpUtf8 && !extensions.has("SMTPUTF8"))
+    return no(553, "5.6.7", "SMTPUTF8 is not supported by the next host");
+  if (envelope.requireTls && (facts.version === "" || !extensions.has("REQUIRETLS")))
+    return no(550, "5.7.30", "REQUIRETLS is not supported by the next host");
+  const by = envelope.deliverBy;
+  if (by?.mode === "R" && !extensions.has("DELIVERBY"))
+    return no(554, "5.3.3", "DELIVERBY is not supported by the next host");
+  return null;
+}
+
+class Transaction {
+  readonly #needs: SmtpNeeds;
+  readonly #session: Session;
+  readonly #letter: Letter;
+  readonly #to: readonly Addressee[];
+  readonly #results: (Trial | null)[];
+  #stale = false;
+
+  constructor(needs: SmtpNeeds, session: Session, letter: Letter, to: readonly Addressee[]) {
+    this.#needs = needs;
+    this.#session = session;
+    this.#letter = letter;
+    this.#to = to;
+    this.#results = to.map(() => null);
+  }
+
+  /** `committed` is called when the message is about to be sent: from then on its result counts whatever the caller wants. */
+  async run(committed: () => void): Promise<Transacted> {
+    const wire = this.#session.wire;
+    const mail = this.#mailLine();
+    const lines = await this.#recipientLines();
+    const open = this.#open();
+    if (open.length === 0) return this.#finished();
+    this.#session.needsReset = true;
+    const all = this.#session.extensions.has("PIPELINING");
+    if (!(all ? wire.command(mail, ...open.map((i) => lines[i] ?? ""), "DATA") : wire.command(mail))) {
+      this.#settleOpen((r) => declined("failed", 501, "5.1.7", "Syntax error in sender address", r), false);
+      return this.#finished();
+    }
+    const started = await this.#envelope(mail, lines, open, all);
+    if (started && this.#open().length > 0) await this.#message(committed);
+    if (wire.broken === null && !this.#session.needsReset) this.#session.messages++;
+    return this.#finished();
+  }
+
+  /** Reads the answers to MAIL, RCPT and DATA (sending what was not pipelined). True: 354, and somebody to send to. */
+  async #envelope(
+    mail: string,
+    lines: readonly string[],
+    open: readonly number[],
+    pipelined: boolean,
+  ): Promise<boolean> {
+    const { wire } = this.#session;
+    const options = this.#needs.options;
+    const answer = await wire.read(limitMs(options["Timeout.mail"]));
+    this.#stale = isBroken(answer) ? answer.broken === "closed" : answer.code === 421;
+    if (isBroken(answer)) return this.#broke(answer, mail);
+    const taken = replyClass(answer) === 2;
+    if (!taken) {
+      const exit = answer.code === 501 || answer.code === 553 ? 65 : 69;
+      this.#settleOpen(() => refused(this.#scene(mail), answer, exit, ""), replyClass(answer) === 4);
+      this.#session.needsReset = false;
+      if (!pipelined) return this.#after(answer);
+    }
+    const timeoutMs = limitMs(options["Timeout.rcpt"]);
+    for (const i of open) {
+      const line = lines[i] ?? "";
+      if (!pipelined) wire.command(line);
+      const said = await wire.read(timeoutMs);
+      if (isBroken(said)) return this.#broke(said, line);
+      if (taken) this.#recipientAnswer(i, line, said);
+    }
+    if (!pipelined) {
+      if (this.#open().length === 0) return false;
+      wire.command("DATA");
+    }
+    const go = await wire.read(limitMs(options["Timeout.datainit"]));
+    return this.#dataAnswer(go, taken);
+  }
+
+  #recipientAnswer(index: number, line: string, said: PeerReply): void {
+    const kind = replyClass(said);
+    if (kind === 2) return;
+    const shown = this.#to[index]?.shown ?? "";
+    const exit = KNOWN_USER_CODES.has(said.code) ? 67 : kind === 5 ? 69 : 76;
+    this.#results[index] = { outcome: refused(this.#scene(line), said, exit, shown), again: kind === 4 };
+    this.#after(said);
+  }
+
+  #dataAnswer(go: Answer, taken: boolean): boolean {
+    if (isBroken(go)) return this.#broke(go, "DATA");
+    const wanted = this.#open().length > 0;
+    if (go.code === 354) {
+      if (wanted && taken) return true;
+      // RFC 2920 would send a lone dot; a host that opens DATA for nobody might deliver the empty message. Closing cannot.
+      this.#session.wire.destroy("354 without recipients");
+      return false;
+    }
+    if (wanted) {
+      const exit = replyClass(go) === 5 ? 69 : 76;
+      this.#settleOpen(() => refused(this.#scene("DATA"), go, exit, ""), replyClass(go) === 4);
+    }
+    return this.#after(go);
+  }
+
+  /** The message and the answer, or answers, to its final dot. */
+  async #message(committed: () => void): Promise<void> {
+    const { wire, extensions } = this.#session;
+    const options = this.#needs.options;
+    const open = this.#open();
+    const answers = this.#letter.perRecipient ? open.length : 1;
+    committed();
+    wire.expect(answers);
+    const whole = await sendPayload(
+      wire,
+      this.#letter.payload,
+      this.#letter.lineMax,
+      limitMs(options["Timeout.datablock"]),
+    );
+    // A host that answered half-way gets no more; the connection cannot be used again.
+    if (!whole && wire.broken === null && !wire.answered) wire.destroy("message could not be read");
+    const kind = !this.#letter.perRecipient && extensions.has("DSN") ? "relayed" : "delivered";
+    const timeoutMs = limitMs(options["Timeout.datafinal"]);
+    for (let i = 0; i < answers; i++) {
+      const said = await wire.read(timeoutMs);
+      const settle = this.#letter.perRecipient ? [open[i] ?? 0] : open;
+      for (const index of settle) this.#results[index] = this.#final(index, said, whole, kind);
+      if (!isBroken(said)) this.#after(said);
+    }
+    if (whole) this.#session.needsReset = false;
+    else wire.destroy("answered before the end");
+  }
+
+  #final(index: number, said: Answer, whole: boolean, kind: "relayed" | "delivered"): Trial {
+    const scene = this.#scene(".");
+    if (isBroken(said)) return { outcome: lost(scene, said), again: false };
+    if (replyClass(said) === 2 && whole) return { outcome: sent(scene, said, kind), again: false };
+    if (replyClass(said) === 2) {
+      const early: Broken = { broken: "garbage", why: "accepted before the end of the message" };
+      return { outcome: lost(scene, early), again: false };
+    }
+    const exit = Math.trunc(said.code / 10) % 10 === 5 ? 69 : 76;
+    const shown = this.#letter.perRecipient ? (this.#to[index]?.shown ?? "") : "";
+    const user = this.#letter.perRecipient && KNOWN_USER_CODES.has(said.code) ? 67 : exit;
+    const scenery = replyClass(said) === 3 ? 76 : user;
+    return { outcome: refused(scene, said, scenery, shown), again: false };
+  }
+
+  /** After 421 the host closes; so do we. Always false, for the caller's convenience. */
+  #after(said: PeerReply): false {
+    if (said.code === 421) this.#session.wire.destroy("421");
+    return false;
+  }
+
+  #broke(broken: Broken, command: string): false {
+    this.#settleOpen(() => lost(this.#scene(command), broken), broken.broken !== "aborted");
+    return false;
+  }
+
+  #settleOpen(what: (address: string) => Outcome, again: boolean): void {
+    this.#to.forEach((r, i) => {
+      if (this.#results[i] === null) this.#results[i] = { outcome: what(r.shown), again };
+    });
+  }
+
+  /** Indexes of recipients without a result. */
+  #open(): readonly number[] {
+    return this.#results.flatMap((result, i) => (result === null ? [i] : []));
+  }
+
+  #finished(): Transacted {
+    const scene = this.#scene("");
+    const trials = this.#results.map(
+      (result) =>
+        result ?? {
+          outcome: outcome("deferred", "4.4.2", `Deferred: Connection reset by ${scene.shown}`, {
+            remote: scene.remote,
+            relay: scene.relay,
+          }),
+          again: false,
+        },
+    );
+    return { trials, stale: this.#stale };
+  }
+
+  #scene(command: string): Scene {
+    return sceneOf(this.#session.candidate, this.#session.relay, command);
+  }
+
+  #mailLine(): string {
+    const { extensions, authenticated } = this.#session;
+    const { envelope, payload, sender, ageMs } = this.#letter;
+    let line = `MAIL From:<${sender}>`;
+    if (extensions.has("SIZE")) line += ` SIZE=${payloadSize(payload)}`;
+    if (extensions.has("8BITMIME")) {
+      const body = payload.body.eightBit ? "8BITMIME" : envelope.body;
+      if (body !== undefined) line += ` BODY=${body}`;
+    }
+    if (envelope.smtpUtf8) line += " SMTPUTF8";
+    if (envelope.requireTls) line += " REQUIRETLS";
+    if (extensions.has("DSN")) {
+      if (envelope.envid !== undefined) line += ` ENVID=${envelope.envid}`;
+      if (envelope.ret !== undefined) line += ` RET=${envelope.ret}`;
+    }
+    if (authenticated && envelope.authSender !== undefined) line += ` AUTH=${envelope.authSender}`;
+    const by = envelope.deliverBy;
+    if (by !== undefined && extensions.has("DELIVERBY")) {
+      const left = Math.trunc(by.seconds - ageMs / 1000);
+      line += ` BY=${left};${by.mode}${by.trace ? "T" : ""}`;
+    }
+    return line;
+  }
+
+  /** RCPT lines; a recipient that cannot be sent here (control bytes, TLS_Rcpt) has its result already. */
+  async #recipientLines(): Promise<readonly string[]> {
+    const dsn = this.#session.extensions.has("DSN");
+    const tls = this.#needs.tls;
+    const lines: string[] = [];
+    for (const [i, r] of this.#to.entries()) {
+      let line = `RCPT To:<${r.wire}>`;
+      if (dsn && r.notify !== undefined) line += ` NOTIFY=${r.notify.join(",")}`;
+      if (dsn && r.orcpt !== undefined) line += ` ORCPT=${r.orcpt}`;
+      lines.push(line);
+      const bad = this.#addressRefusal(r, line);
+      if (bad !== null) {
+        this.#results[i] = { outcome: bad, again: false };
+        continue;
+      }
+      if (tls === null || !tls.recipientRules) continue;
+      const refusal = await tls.checkRecipient(r.wire, this.#session.candidate.name, this.#session.facts);
+      if (refusal === null) continue;
+      this.#results[i] = {
+        outcome: refusal.temporary
+          ? declined("deferred", 403, "4.7.0", refusal.text, r.shown, this.#scene(""))
+          : declined("failed", 503, "5.7.0", refusal.text, r.shown, this.#scene("")),
+        again: refusal.temporary,
+      };
+    }
+    return lines;
+  }
+
+  #addressRefusal(r: Addressee, line: string): Outcome | null {
+    if (/[\x00-\x1f\x7f]/.test(line) || r.wire === "")
+      return declined("failed", 501, "5.1.3", "Syntax error in recipient address", r.shown, this.#scene(""));
+    if (/[^\x00-\x7f]/.test(r.wire) && !this.#session.extensions.has("SMTPUTF8"))
+      return declined(
+        "failed",
+        553,
+        "5.6.7",
+        "SMTPUTF8 is not supported by the next host",
+        r.shown,
+        this.#scene(""),
+      );
+    return null;
+  }
+}
