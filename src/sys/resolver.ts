@@ -21,6 +21,8 @@ export interface Resolver {
   txt(name: string): Promise<Lookup<readonly string[]>>;
   /** True when the name exists at all (no NXDOMAIN): "no data" and "no such name" differ in Sendmail's texts. */
   exists(name: string): Promise<Lookup<true>>;
+  /** The full name that the hosts file gives for `name` (asked before DNS); undefined when the file does not know it. */
+  hostsName?(name: string): string | undefined;
   /** Domains to try for names without a dot. */
   readonly searchDomains: readonly string[];
 }

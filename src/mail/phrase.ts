@@ -1,0 +1,149 @@
+// What surrounds an address in a header: the phrase before `<`, comments, and what follows. Rewriting an address keeps all of it
+// (Sendmail's crackaddr): a phrase that needs quotes gets them, everything else is left as the author wrote it.
+
+/** An address in a header taken apart; `before + newAddress + after` is the header text again. */
+export interface Cracked {
+  readonly before: string;
+  /** The address proper, without comments; the text to scan. */
+  readonly address: string;
+  readonly after: string;
+}
+
+/** Characters that a phrase may not hold unquoted (Sendmail's MustQuoteChars). */
+const MUST_QUOTE = "@,;:\\()[].'";
+
+interface Marks {
+  /** Index of the "<" that opens the address, and of its ">"; -1 when there are none. */
+  open: number;
+  close: number;
+}
+
+/** Finds the last bracketed part outside quotes and comments. One pass. */
+function brackets(text: string): Marks {
+  const marks: Marks = { open: -1, close: -1 };
+  let comment = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === "\\") i++;
+    else if (quoted) quoted = c !== '"';
+    else if (c === "(") comment++;
+    else if (c === ")") comment = Math.max(0, comment - 1);
+    else if (comment > 0) continue;
+    else if (c === '"') quoted = true;
+    else if (c === "<") {
+      marks.open = i;
+      marks.close = -1;
+    } else if (c === ">" && marks.open >= 0 && marks.close < 0) marks.close = i;
+  }
+  return marks;
+}
+
+/** Does the phrase hold characters that need quotes, outside quoted strings and comments? */
+function needsQuotes(phrase: string): boolean {
+  let comment = 0;
+  let quoted = false;
+  for (let i = 0; i < phrase.length; i++) {
+    const c = phrase[i] as string;
+    if (c === "\\") {
+      if (comment === 0 && !quoted) return true;
+      i++;
+    } else if (quoted) quoted = c !== '"';
+    else if (c === "(") comment++;
+    else if (c === ")" && comment > 0) comment--;
+    else if (comment > 0) continue;
+    else if (c === '"') quoted = true;
+    else if (c === "<" || c === ">" || MUST_QUOTE.includes(c)) return true;
+  }
+  return false;
+}
+
+/** The phrase in quotes where it needs them; comments inside stay where they are only when nothing needs quoting. */
+function quotedPhrase(phrase: string): string {
+  if (phrase.trim() === "" || !needsQuotes(phrase)) return phrase;
+  const group = phrase.indexOf(":");
+  const start = group >= 0 && !phrase.slice(0, group).includes('"') ? group + 1 : 0;
+  const rest = phrase.slice(start);
+  const body = rest.trim();
+  if (body === "" || (start > 0 && !needsQuotes(rest))) return phrase;
+  const lead = rest.slice(0, rest.length - rest.trimStart().length);
+  const tail = rest.slice(rest.trimEnd().length);
+  const escaped = body.includes("\\") ? body.replaceAll("\\", "\\\\") : body;
+  return `${phrase.slice(0, start)}${lead}"${escaped}"${tail}`;
+}
+
+/** Splits `text` into comments and the rest. */
+function withoutComments(text: string): {
+  readonly address: string;
+  readonly lead: string;
+  readonly tail: string;
+} {
+  let address = "";
+  let lead = "";
+  let tail = "";
+  let comment = 0;
+  let quoted = false;
+  const put = (c: string) => {
+    if (address.trim() === "") lead += c;
+    else tail += c;
+  };
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i] as string;
+    const pair = c === "\\" && i + 1 < text.length ? c + text[++i] : c;
+    if (comment > 0) {
+      put(pair);
+      if (c === "(") comment++;
+      else if (c === ")" && --comment === 0) put(" ");
+    } else if (!quoted && c === "(") {
+      comment = 1;
+      put(c);
+    } else {
+      if (c === '"') quoted = !quoted;
+      address += pair;
+    }
+  }
+  return { address: address.trim(), lead: lead.trim(), tail: tail.trim() };
+}
+
+/** Takes one address of a header list apart. Never fails: text without brackets is address and comments. */
+export function crack(text: string): Cracked {
+  const trimmed = text.trim();
+  const { open, close } = brackets(trimmed);
+  if (open >= 0) {
+    const end = close < 0 ? trimmed.length : close;
+    const before = quotedPhrase(trimmed.slice(0, open));
+    const after = close < 0 ? "" : trimmed.slice(close + 1);
+    return { before: `${before}<`, address: trimmed.slice(open + 1, end).trim(), after: `>${after}` };
+  }
+  const { address, lead, tail } = withoutComments(trimmed);
+  return { before: lead === "" ? "" : `${lead} `, address, after: tail === "" ? "" : ` ${tail}` };
+}
+
+/**
+ * Splits a header's address list at its commas (outside quotes, comments, brackets and source routes). The pieces keep their
+ * blanks; at most one piece per comma.
+ */
+export function splitList(text: string): readonly string[] {
+  const pieces: string[] = [];
+  let start = 0;
+  let comment = 0;
+  let angle = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === "\\") i++;
+    else if (quoted) quoted = c !== '"';
+    else if (c === "(") comment++;
+    else if (c === ")") comment = Math.max(0, comment - 1);
+    else if (comment > 0) continue;
+    else if (c === '"') quoted = true;
+    else if (c === "<") angle++;
+    else if (c === ">") angle = Math.max(0, angle - 1);
+    else if (c === "," && angle === 0) {
+      pieces.push(text.slice(start, i));
+      start = i + 1;
+    }
+  }
+  pieces.push(text.slice(start));
+  return pieces;
+}

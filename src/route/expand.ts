@@ -1,0 +1,457 @@
+// expandRecipient: one envelope recipient to its final deliveries: aliases, lists, :include:, programs, files, owners, details,
+// relays for local users, .forward, loops and duplicates (semantics sections 9 and 10). The order of work follows Sendmail's, because
+// it decides which name of a loop is delivered to and which messages appear. Bounded by MaxAliasRecursion and EXPANSION_MAX.
+
+import { EXPANSION_MAX } from "../base/limits.ts";
+import { joinTokens, scanAddress, tokensOf } from "../mail/address.ts";
+import type { NotifyWord } from "../mail/envelope.ts";
+import { focusOf } from "../mail/focus.ts";
+import { type Reply, reply } from "../mail/reply.ts";
+import type { Account, RecipientFile } from "./account.ts";
+import { localAddress } from "./localaddr.ts";
+import { type RunOptions, startRun } from "./parse.ts";
+import { finished, hasFlag, prefixed, type Resolution, resolveTokens, scanRefusal } from "./resolve.ts";
+import type { Trace } from "./run.ts";
+import type { Site } from "./site.ts";
+
+/** A final delivery of one recipient. */
+export interface Delivery {
+  readonly mailer: string;
+  readonly host: string;
+  readonly user: string;
+  /** The address as it stood in the envelope, alias or file. */
+  readonly address: string;
+  /** The alias, :include: or .forward it came through; "" when direct. */
+  readonly via: string;
+  /** Envelope sender instead of the message's, from an owner- alias; null: the message's own. */
+  readonly sender: string | null;
+  /** Came from a writable file: not for programs and files (those are errors already; kept for the mailer's own check). */
+  readonly unsafe: boolean;
+  /** Why it has to wait, "" when it can be tried now. */
+  readonly wait: string;
+  readonly notify?: readonly NotifyWord[];
+  readonly orcpt?: string;
+}
+
+export interface ExpansionError {
+  /** The address that is in error, as written where it stood. */
+  readonly address: string;
+  readonly via: string;
+  /** Without the `<address>... ` prefix. */
+  readonly reply: Reply;
+  readonly exit: number;
+}
+
+export interface Expansion {
+  readonly deliveries: readonly Delivery[];
+  readonly errors: readonly ExpansionError[];
+  /** Exit status of -bv: 0, or that of the first error. */
+  readonly exit: number;
+}
+
+type State = "ok" | "bad" | "gone" | "verified";
+
+/** An address in the making. */
+interface Node {
+  readonly address: string;
+  readonly mailer: string;
+  readonly host: string;
+  readonly user: string;
+  readonly final: boolean;
+  readonly wait: string;
+  readonly parent: Node | null;
+  state: State;
+  selfReferring: boolean;
+  owner: string | null;
+  /** Came from a file that others may write. */
+  readonly unsafe: boolean;
+  /** The account whose .forward it came from, null for aliases. */
+  readonly forwarder: Account | null;
+  /** Programs and files may not be used: the forwarder's shell is not valid. */
+  readonly bogusShell: boolean;
+}
+
+const EXIT_USAGE = 64;
+const EXIT_NOUSER = 67;
+
+class Expander {
+  readonly #site: Site;
+  readonly #options: RunOptions;
+  readonly #trace: Trace;
+  readonly #verifyOnly: boolean;
+  readonly #queue: Node[] = [];
+  readonly #index = new Map<string, Node[]>();
+  readonly errors: ExpansionError[] = [];
+
+  constructor(site: Site, options: RunOptions, verifyOnly: boolean) {
+    this.#site = site;
+    this.#options = options;
+    this.#trace = options.trace ?? (() => {});
+    this.#verifyOnly = verifyOnly;
+  }
+
+  get nodes(): readonly Node[] {
+    return this.#queue;
+  }
+
+  #fail(node: { address: string; parent: Node | null }, r: Reply, exit: number): void {
+    this.errors.push({ address: node.address, via: viaOf(node.parent), reply: r, exit });
+  }
+
+  /** Makes a node of a resolution, or records its error. */
+  #node(address: string, resolution: Resolution, parent: Node | null, from: Partial<Node> = {}): Node | null {
+    if (resolution.kind === "error") {
+      this.#fail({ address, parent }, resolution.reply, resolution.exit);
+      return null;
+    }
+    const { mailer, host, user, final, wait } = resolution;
+    return {
+      address,
+      mailer,
+      host,
+      user,
+      final,
+      wait,
+      parent,
+      state: "ok",
+      selfReferring: false,
+      owner: null,
+      unsafe: parent?.unsafe ?? false,
+      forwarder: parent?.forwarder ?? null,
+      bogusShell: parent?.bogusShell ?? false,
+      ...from,
+    };
+  }
+
+  async start(address: string): Promise<void> {
+    const scanned = scanAddress(address);
+    const resolution = scanned.ok
+      ? await resolveTokens(startRun(this.#site, this.#options), scanned.value.tokens)
+      : scanRefusal(scanned.error);
+    const node = this.#node(address, resolution, null);
+    if (node !== null) await this.#recipient(node, 0);
+  }
+
+  /** Splits a list at its commas and takes each address; the last one first, as Sendmail's list does. */
+  async #list(text: string, parent: Node, level: number, from: Partial<Node>): Promise<void> {
+    const fresh: Node[] = [];
+    for (let at = 0; at < text.length; ) {
+      while (at < text.length && (text[at] === "," || text[at] === " " || text[at] === "\t")) at++;
+      if (at >= text.length) break;
+      const scanned = scanAddress(text, at, ",", true);
+      const end = scanned.ok ? scanned.value.end : endOfPiece(text, at);
+      const written = text.slice(at, end).trim();
+      at = end;
+      const resolution = scanned.ok
+        ? await resolveTokens(startRun(this.#site, this.#options), scanned.value.tokens)
+        : scanRefusal(scanned.error);
+      const node = this.#node(written, resolution, parent, from);
+      if (node !== null && this.#admit(node, parent)) fresh.push(node);
+      if (this.#queue.length + fresh.length > EXPANSION_MAX) {
+        this.#fail(parent, reply(554, "5.4.6", "too many recipients in expansion"), EXIT_USAGE);
+        break;
+      }
+    }
+    for (const node of fresh.reverse()) await this.#recipient(node, level);
+  }
+
+  /** Self references and loops: may `node` be worked on, as a child of `parent`? */
+  #admit(node: Node, parent: Node): boolean {
+    if (same(node, parent)) {
+      parent.selfReferring = true;
+      return true;
+    }
+    let ancestor: Node | null = parent.parent;
+    while (ancestor !== null && !same(ancestor, node)) ancestor = ancestor.parent;
+    if (ancestor === null) return true;
+    // A loop over several names ends at one that has a mailbox.
+    for (let real: Node | null = parent; real !== null; real = real.parent) {
+      if (hasFlag(this.#site, real.mailer, "w") && this.#account(real.user).kind === "found") {
+        real.selfReferring = true;
+        return real === parent;
+      }
+    }
+    this.#fail({ address: "", parent }, reply(554, "5.4.6", "aliasing/forwarding loop broken"), EXIT_USAGE);
+    return false;
+  }
+
+  #account(user: string) {
+    return this.#site.accounts.find(stripped(user));
+  }
+
+  #duplicate(node: Node): boolean {
+    const key = `${node.mailer}\0${node.host}\0${node.user}`;
+    const twins = this.#index.get(key);
+    if (twins === undefined) {
+      this.#index.set(key, [node]);
+      return false;
+    }
+    // The primary recipient may come again from its own alias; every other repetition is one delivery.
+    if (twins.some((twin) => twin.parent !== null)) return true;
+    twins.push(node);
+    return false;
+  }
+
+  async #recipient(node: Node, level: number): Promise<void> {
+    const max = this.#site.config.options.MaxAliasRecursion;
+    if (level > max) {
+      const text = `aliasing/forwarding loop broken (${level} aliases deep; ${max} max)`;
+      this.#fail(node, reply(554, "5.4.6", text), EXIT_USAGE);
+      return;
+    }
+    if (!this.#permitted(node)) return;
+    if (this.#duplicate(node)) return;
+    this.#queue.push(node);
+    if (node.mailer === "*include*") return this.#include(node, level);
+    if (node.mailer === "prog" || node.mailer === "*file*") return;
+    if (hasFlag(this.#site, node.mailer, "A")) await this.#alias(node, level);
+    if (node.state === "ok" && !node.final && hasFlag(this.#site, node.mailer, "5"))
+      await this.#lastResort(node, level);
+    if (node.state === "ok" && hasFlag(this.#site, node.mailer, "w")) await this.#mailbox(node, level);
+  }
+
+  /** Programs, files and includes are for aliases and .forward files only, and only for safe ones. */
+  #permitted(node: Node): boolean {
+    const what =
+      node.mailer === "prog"
+        ? "programs"
+        : node.mailer === "*file*"
+          ? "files"
+          : node.mailer === "*include*"
+            ? ":include:s"
+            : "";
+    if (what === "") return true;
+    const refuse = (text: string) => {
+      this.#fail(node, reply(550, "5.7.1", text), EXIT_USAGE);
+      return false;
+    };
+    if (node.parent === null) return refuse(`Cannot mail directly to ${what}`);
+    if (what === ":include:s") return true;
+    if (node.bogusShell)
+      return refuse(
+        `User ${node.forwarder?.name}@${this.#site.j} doesn't have a valid shell for mailing to ${what}`,
+      );
+    if (node.unsafe) return refuse(`Address ${node.parent.address} is unsafe for mailing to ${what}`);
+    return true;
+  }
+
+  async #alias(node: Node, level: number): Promise<void> {
+    const value = this.#aliasValue(node, node.user);
+    if (value === null) return;
+    if (this.#verifyOnly) {
+      node.state = "verified";
+      return;
+    }
+    this.#trace({ rule: "alias", key: node.user, value, text: `${node.address}... aliased to ${value}` });
+    await this.#list(value, node, level + 1, {});
+    if (!node.selfReferring) node.state = "gone";
+    const list = node.user.startsWith("owner-") ? "owner-owner" : `owner-${node.user}`;
+    const owner = this.#aliasValue(node, list);
+    // An owner that is a list, program or file stays behind its alias name.
+    if (owner !== null) node.owner = /[,:/|"]/.test(owner) ? list : owner.trim();
+  }
+
+  #aliasValue(node: Node, name: string): string | null {
+    const found = this.#site.aliases?.lookup(name) ?? { kind: "absent" };
+    if (found.kind === "tempfail") this.#fail(node, reply(451, "4.2.0", `alias lookup: ${found.reason}`), 75);
+    if (found.kind === "tempfail") node.state = "bad";
+    return found.kind === "found" ? found.value : null;
+  }
+
+  async #lastResort(node: Node, level: number): Promise<void> {
+    const run = startRun(this.#site, this.#options);
+    const parsed = await localAddress(run, node.user, node.host);
+    if (parsed === null) return;
+    const resolution = await finished(run, parsed, focusOf(tokensOf(node.user), null));
+    if (resolution.kind === "route" && sameRoute(node, resolution)) return;
+    node.state = "gone";
+    const next = this.#node(node.address, resolution, node);
+    if (next !== null) await this.#recipient(next, level + 1);
+  }
+
+  async #mailbox(node: Node, level: number): Promise<void> {
+    const account = this.#account(node.user);
+    if (account.kind === "tempfail") {
+      this.#fail(node, reply(450, "4.5.2", "User lookup failed"), 75);
+      node.state = "bad";
+      return;
+    }
+    if (account.kind === "absent") {
+      this.#fail(node, reply(550, "5.1.1", "User unknown"), EXIT_NOUSER);
+      node.state = "bad";
+      return;
+    }
+    if (!this.#verifyOnly && !node.user.includes("\\")) await this.#forward(node, account.value, level);
+  }
+
+  /** The first readable file of ForwardPath; a refused one is logged (trace) and the mailbox gets the mail. */
+  async #forward(node: Node, account: Account, level: number): Promise<void> {
+    const shell = this.#site.files.validShell(account.shell);
+    for (const pattern of this.#site.config.options.ForwardPath.split(":")) {
+      const path = this.#forwardPath(pattern, node, account);
+      if (path === null) continue;
+      const file = this.#site.files.forward(path, account.uid);
+      if (file.kind === "refused") this.#trace({ rule: "forward", text: `forward ${path}: ${file.reason}` });
+      if (file.kind !== "found") continue;
+      const from = { unsafe: node.unsafe || file.unsafe, forwarder: account, bogusShell: !shell };
+      const before = this.#queue.length + this.errors.length;
+      await this.#lines(file.text, node, level, from);
+      const any = this.#queue.length + this.errors.length > before || node.selfReferring;
+      if (any && !node.selfReferring) node.state = "gone";
+      if (any) return;
+    }
+  }
+
+  /** $z home, $u user, $w short host name, $h detail; a path that needs an empty one is not tried. */
+  #forwardPath(pattern: string, node: Node, account: Account): string | null {
+    const first = this.#site.j.split(".")[0] ?? "";
+    const values = new Map([
+      ["z", account.home],
+      ["u", account.name],
+      ["w", first],
+      ["h", node.host],
+      ["j", this.#site.j],
+    ]);
+    let path = "";
+    for (let i = 0; i < pattern.length; i++) {
+      const c = pattern[i] as string;
+      const value = c === "$" ? values.get(pattern[i + 1] ?? "") : undefined;
+      if (c === "$" && (value === undefined || value === "" || value.includes("/../"))) return null;
+      if (value !== undefined && pattern[i + 1] !== "z" && value.includes("/")) return null;
+      path += value ?? c;
+      if (value !== undefined) i++;
+    }
+    return path === "" ? null : path;
+  }
+
+  async #include(node: Node, level: number): Promise<void> {
+    const path = joinPath(node.user);
+    const file: RecipientFile = this.#site.files.include(path);
+    node.state = "gone";
+    if (file.kind === "tempfail")
+      return this.#fail(node, reply(451, "4.2.4", `Cannot open ${path}: ${file.reason}`), 75);
+    if (file.kind !== "found")
+      return this.#fail(node, reply(550, "5.2.4", `Cannot open ${path}: ${file.reason}`), EXIT_USAGE);
+    await this.#lines(file.text, node, level, { unsafe: node.unsafe || file.unsafe });
+  }
+
+  /** Recipients, one or more a line; "#" begins a comment line, " #@# " a comment anywhere. */
+  async #lines(text: string, node: Node, level: number, from: Partial<Node>): Promise<void> {
+    for (const line of text.split("\n")) {
+      const comment = line.indexOf(" #@#");
+      const useful = (comment > 0 ? line.slice(0, comment) : line).trimEnd();
+      if (useful === "" || useful.startsWith("#")) continue;
+      await this.#list(useful, node, level + 1, from);
+    }
+  }
+}
+
+function endOfPiece(text: string, at: number): number {
+  const comma = text.indexOf(",", at);
+  return comma < 0 ? text.length : comma;
+}
+
+function joinPath(user: string): string {
+  const text = user.startsWith('"') ? user.slice(1, user.endsWith('"') ? -1 : undefined) : user;
+  return text.slice(":include:".length).trim();
+}
+
+/** A user name for the account file: quotes and backslashes off. */
+function stripped(user: string): string {
+  return user.replace(/["\\]/g, "");
+}
+
+function same(a: Node, b: Node): boolean {
+  return a.mailer === b.mailer && a.user === b.user && a.host === b.host;
+}
+
+function sameRoute(
+  node: Node,
+  route: { mailer: string; host: string; user: string; final: boolean },
+): boolean {
+  return (
+    node.mailer === route.mailer &&
+    node.user === route.user &&
+    node.host === route.host &&
+    node.final === route.final
+  );
+}
+
+function viaOf(parent: Node | null): string {
+  let node = parent;
+  // The nearest name that a person wrote: relays and details in between are not.
+  while (node !== null && node.parent !== null && node.parent.address === node.address) node = node.parent;
+  return node?.address ?? "";
+}
+
+function ownerOf(node: Node): string | null {
+  for (let at: Node | null = node; at !== null; at = at.parent) if (at.owner !== null) return at.owner;
+  return null;
+}
+
+export interface ExpandRecipient {
+  readonly address: string;
+  readonly notify?: readonly NotifyWord[];
+  readonly orcpt?: string;
+}
+
+/** All final deliveries of one recipient, and what could not be delivered, with Sendmail's texts. Never throws. */
+export async function expandRecipient(
+  site: Site,
+  recipient: ExpandRecipient,
+  options: RunOptions = {},
+): Promise<Expansion> {
+  const expander = new Expander(site, options, false);
+  await expander.start(recipient.address);
+  const deliveries = expander.nodes
+    .filter((node) => node.state === "ok")
+    .map((node) => ({
+      mailer: node.mailer,
+      host: node.host,
+      user: node.user,
+      address: node.address,
+      via: viaOf(node.parent),
+      sender: ownerOf(node),
+      unsafe: node.unsafe,
+      wait: node.wait,
+      ...(recipient.notify === undefined ? {} : { notify: recipient.notify }),
+      ...(recipient.orcpt === undefined ? {} : { orcpt: recipient.orcpt }),
+    }));
+  return { deliveries, errors: expander.errors, exit: expander.errors[0]?.exit ?? 0 };
+}
+
+/** What RCPT says about an address once policy has let it through. */
+export type Verification =
+  | { readonly kind: "ok"; readonly delivery: Delivery | null }
+  /** Recipient ok, but a lookup failed for now: `Recipient ok (will queue)`. */
+  | { readonly kind: "queued" }
+  /** With the `<address>... ` prefix in place. */
+  | { readonly kind: "refused"; readonly reply: Reply };
+
+/** The RCPT check: routing and local users, but aliases are only looked up, not expanded (semantics section 9, end). */
+export async function verifyRecipient(
+  site: Site,
+  address: string,
+  typed: string,
+  options: RunOptions = {},
+): Promise<Verification> {
+  const expander = new Expander(site, options, true);
+  await expander.start(address);
+  const problem = expander.errors[0];
+  if (problem !== undefined) return { kind: "refused", reply: prefixed(problem.reply, typed) };
+  const last = expander.nodes.at(-1);
+  if (last === undefined)
+    return { kind: "refused", reply: prefixed(reply(550, "5.1.1", "User unknown"), typed) };
+  return last.wait === "" ? { kind: "ok", delivery: null } : { kind: "queued" };
+}
+
+/** The line of -bv for an error: text without codes, with the address where Sendmail prints it. */
+export function errorLine(error: ExpansionError): string {
+  return prefixed(error.reply, error.address).lines.join(" ");
+}
+
+/** The line of -bv for a delivery. */
+export function deliverableLine(delivery: Delivery): string {
+  const host = delivery.host === "" ? "" : `, host ${delivery.host}`;
+  return `${delivery.address}... deliverable: mailer ${delivery.mailer}${host}, user ${joinTokens([delivery.user])}`;
+}

@@ -1,0 +1,181 @@
+// resolveRecipient: one recipient address, before aliasing, to mailer, host and user, or the refusal that RCPT gets. This is what
+// rule sets canonify and parse and the mailer's recipient rewriting make of it; local aliases and accounts come later (expand.ts).
+
+import { type AddressError, joinTokens, scanAddress } from "../mail/address.ts";
+import { type Focus, focus, focusToText } from "../mail/focus.ts";
+import { addressPrefixed, type Reply, reply } from "../mail/reply.ts";
+import { canonify } from "./canonify.ts";
+import { placed, type Style, styleOf } from "./masquerade.ts";
+import { parse, type RunOptions, startRun } from "./parse.ts";
+import type { Parsed, Run } from "./run.ts";
+import type { Site } from "./site.ts";
+
+/** Where a recipient goes. */
+export interface Route {
+  readonly kind: "route";
+  readonly mailer: string;
+  /** Next hop as the MX code takes it ("" for plain local delivery), or $h of a local mailer. */
+  readonly host: string;
+  readonly user: string;
+  /** Local last resorts (MAIL_HUB, details) must not be tried again. */
+  readonly final: boolean;
+  /** Why the recipient has to wait (a lookup failed for now), "" when it has not. */
+  readonly wait: string;
+}
+
+export interface RouteError {
+  readonly kind: "error";
+  /** Without the `<address>... ` prefix; see prefixed(). */
+  readonly reply: Reply;
+  /** sysexits.h status, as -bv ends with. */
+  readonly exit: number;
+}
+
+export type Resolution = Route | RouteError;
+
+const EXIT_BY_WORD = new Map([
+  ["usage", 64],
+  ["nouser", 67],
+  ["nohost", 68],
+  ["unavailable", 69],
+  ["software", 70],
+  ["tempfail", 75],
+  ["protocol", 76],
+  ["config", 78],
+]);
+
+/** Exit status that belongs to an enhanced status code (RFC 3463), as Sendmail pairs them. */
+export function exitOfStatus(status: string): number {
+  if (status.startsWith("4")) return 75;
+  const exact = new Map([
+    ["5.1.1", 67],
+    ["5.1.2", 68],
+    ["5.1.3", 64],
+    ["5.1.6", 67],
+    ["5.1.7", 65],
+    ["5.1.8", 68],
+    ["5.3.5", 78],
+    ["5.5.4", 64],
+  ]).get(status);
+  if (exact !== undefined) return exact;
+  const subject = status.split(".")[1];
+  return subject === "6" || subject === "7" ? 65 : subject === "5" ? 76 : 69;
+}
+
+function isEnhanced(text: string): boolean {
+  return /^[245]\.\d{1,3}\.\d{1,3}$/.test(text);
+}
+
+/** The reply that an error mailer's `$@ status $: text` stands for (semantics sections 7 and 8, "Value" and "Errors"). */
+export function errorReply(status: string, text: string): { reply: Reply; exit: number } {
+  const words = text.startsWith('"') && text.endsWith('"') && text.length > 1 ? text.slice(1, -1) : text;
+  const exit = isEnhanced(status) ? exitOfStatus(status) : (EXIT_BY_WORD.get(status.toLowerCase()) ?? 69);
+  const coded = /^([245]\d\d)(?: |$)/.exec(words);
+  if (coded === null) return { reply: reply(553, "5.3.0", words), exit };
+  const code = Number(coded[1]);
+  const rest = words.slice(4).trimStart();
+  const space = rest.indexOf(" ");
+  const first = space < 0 ? rest : rest.slice(0, space);
+  if (isEnhanced(first)) return { reply: reply(code, first, rest.slice(first.length + 1)), exit };
+  const enhanced = isEnhanced(status) ? status : `${String(code)[0]}.0.0`;
+  return { reply: reply(code, enhanced, rest), exit };
+}
+
+/** The reply with `<address>... ` before its text, where Sendmail puts it (codes 450, 550, 553); `typed` as the client wrote it. */
+export function prefixed(r: Reply, typed: string): Reply {
+  if (!addressPrefixed(r.code) || typed === "") return r;
+  return { ...r, lines: r.lines.map((line) => `${typed}... ${line}`) };
+}
+
+/** The style of a declared mailer. */
+export function mailerStyle(site: Site, name: string): Style {
+  const spec = site.mailers.get(name);
+  return styleOf(name, spec?.kind ?? "", site.config.features.localLmtp !== null);
+}
+
+/** Does the mailer have the Sendmail flag? */
+export function hasFlag(site: Site, mailer: string, flag: string): boolean {
+  return site.mailers.get(mailer)?.flags.includes(flag) ?? false;
+}
+
+/** `|program`, `/file` and `:include:` are taken from the local mailer when its flags say so. */
+function specialMailer(site: Site, user: string): string | null {
+  const text = user.startsWith('"') ? user.slice(1) : user;
+  const local = site.config.localMailer;
+  if (text.startsWith("|") && hasFlag(site, local, "|")) return "prog";
+  if (text.startsWith("/") && hasFlag(site, local, "/")) return "*file*";
+  if (/^:include:/i.test(text) && hasFlag(site, local, ":")) return "*include*";
+  return null;
+}
+
+function asciiLower(text: string): string {
+  return text.replace(/[A-Z]/g, (c) => c.toLowerCase());
+}
+
+/** Makes the triple final: the user as the mailer's recipient rules write it, case folded where its flags say so. */
+export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<Resolution> {
+  const { site } = run;
+  if (parsed.kind === "error") return { kind: "error", ...errorReply(parsed.status, parsed.text) };
+  if (parsed.kind === "loop") {
+    run.trace({ rule: "recursion limit" });
+    return {
+      kind: "route",
+      mailer: site.config.localMailer,
+      host: "",
+      user: focusToText(start),
+      final: true,
+      wait: "",
+    };
+  }
+  const name = parsed.mailer.toLowerCase();
+  const declared = site.mailers.has(parsed.mailer) ? parsed.mailer : name;
+  if (!site.mailers.has(declared))
+    return {
+      kind: "error",
+      reply: reply(554, "5.3.5", `buildaddr: unknown mailer ${parsed.mailer}`),
+      exit: 70,
+    };
+  const shown = await placed(run, mailerStyle(site, declared), "envelope-recipient", parsed.user);
+  const text = focusToText(shown);
+  const mailer = (declared === site.config.localMailer && specialMailer(site, text)) || declared;
+  const foldUser = mailer === declared && !hasFlag(site, mailer, "u");
+  return {
+    kind: "route",
+    mailer,
+    host: hasFlag(site, mailer, "h") ? parsed.host : asciiLower(parsed.host),
+    user: foldUser ? asciiLower(text) : text,
+    final: parsed.final,
+    wait: run.tempfail,
+  };
+}
+
+/** The refusal for an address that cannot be scanned. */
+export function scanRefusal(error: AddressError): RouteError {
+  return { kind: "error", reply: reply(error.code, error.enhanced, error.text), exit: 64 };
+}
+
+/** Routes scanned tokens. */
+export async function resolveTokens(run: Run, tokens: readonly string[]): Promise<Resolution> {
+  const start = await canonify(run, focus(tokens, run.site.routing));
+  const parsed = await parse(run, start);
+  const resolution = await finished(run, parsed, start);
+  run.trace({
+    rule: "result",
+    text:
+      resolution.kind === "route"
+        ? `mailer ${resolution.mailer}, host ${resolution.host}, user ${resolution.user}`
+        : `${resolution.reply.code} ${resolution.reply.enhanced} ${joinTokens(resolution.reply.lines)}`,
+  });
+  return resolution;
+}
+
+/** Routes a recipient address as typed ("user@dom", with or without angle brackets, comments, routes). */
+export async function resolveRecipient(
+  site: Site,
+  address: string,
+  options: RunOptions = {},
+): Promise<Resolution> {
+  const scanned = scanAddress(address);
+  if (!scanned.ok) return scanRefusal(scanned.error);
+  return resolveTokens(startRun(site, options), scanned.value.tokens);
+}
