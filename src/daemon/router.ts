@@ -1,0 +1,85 @@
+// route/ as the spool and the SMTP server ask it: expansion for the queue, the RCPT check and VRFY/EXPN for sessions.
+// Only shapes change here; every decision is route/'s.
+
+import { reply } from "../mail/reply.ts";
+import { expandRecipient, verifyRecipient } from "../route/expand.ts";
+import { prefixed } from "../route/resolve.ts";
+import type { Site } from "../route/site.ts";
+import type { Routes, VerifiedAddress } from "../smtpd/service.ts";
+import type { RoutedError, Router } from "../spool/router.ts";
+
+/** Codes of a reply that will be another one later. */
+function temporary(code: number): boolean {
+  return code >= 400 && code < 500;
+}
+
+/** The spool's Router over a site. `site()` is asked each time, so that a reload is seen by mail that waits. */
+export function makeRouter(site: () => Site): Router {
+  return {
+    async expand(recipient, sender) {
+      const expansion = await expandRecipient(site(), recipient);
+      const waiting = expansion.deliveries.filter((d) => d.wait !== "");
+      const errors: RoutedError[] = expansion.errors.map((e) => ({
+        permanent: !temporary(e.reply.code),
+        address: e.address === "" ? recipient.address : e.address,
+        via: e.via,
+        status: e.reply.enhanced === "" ? "5.0.0" : e.reply.enhanced,
+        text: e.reply.lines.join(" "),
+        diagnostic: `${e.reply.code} ${e.reply.enhanced} ${prefixed(e.reply, `<${e.address}>`).lines.join(" ")}`,
+      }));
+      for (const d of waiting)
+        errors.push({
+          permanent: false,
+          address: d.address,
+          via: d.via,
+          status: "4.4.3",
+          text: d.wait,
+          diagnostic: `451 4.4.3 ${d.wait}`,
+        });
+      const deliveries = expansion.deliveries
+        .filter((d) => d.wait === "")
+        .map((d) => ({
+          mailer: d.mailer,
+          host: d.host,
+          user: d.user,
+          address: d.address,
+          via: d.via,
+          sender: d.sender ?? sender,
+          unsafe: d.unsafe,
+          ...(d.notify === undefined ? {} : { notify: d.notify }),
+          ...(d.orcpt === undefined ? {} : { orcpt: d.orcpt }),
+        }));
+      return { deliveries, errors };
+    },
+  };
+}
+
+/** What sessions ask of routing. */
+export function makeRoutes(site: () => Site): Routes {
+  return {
+    async check(address, typed) {
+      const verdict = await verifyRecipient(site(), address, typed);
+      if (verdict.kind === "refused") return verdict;
+      return { kind: "ok", willQueue: verdict.kind === "queued" };
+    },
+    async verify(argument, expand) {
+      const now = site();
+      if (!expand) {
+        const verdict = await verifyRecipient(now, argument, argument);
+        if (verdict.kind === "refused") return verdict;
+      }
+      const expansion = await expandRecipient(now, { address: argument });
+      const [problem] = expansion.errors;
+      if (problem !== undefined && expansion.deliveries.length === 0)
+        return { kind: "refused", reply: prefixed(problem.reply, argument) };
+      const entries: VerifiedAddress[] = expansion.deliveries.map((d) => {
+        const local = now.mailers.get(d.mailer)?.flags.includes("l") ?? false;
+        const account = local ? now.accounts.find(d.user.replace(/^\\/, "")) : undefined;
+        return { user: d.user, fullName: account?.kind === "found" ? account.value.fullName : "", local };
+      });
+      if (entries.length === 0)
+        return { kind: "refused", reply: prefixed(reply(550, "5.1.1", "User unknown"), argument) };
+      return { kind: "found", entries };
+    },
+  };
+}
