@@ -58,7 +58,6 @@ class Scanner {
   quoted = false;
   comments = 0;
   angles = 0;
-  /** Inside `<@a,@b:u@c>`, where commas and colons belong to the route. */
 
   flush(): void {
     if (this.atom !== "") this.tokens.push(this.atom);
@@ -88,6 +87,18 @@ class Scanner {
       this.flush();
       this.tokens.push(c);
     } else this.atom += c;
+  }
+
+  /**
+   * Does a delimiter end the address here? Outside of brackets always; a comma inside them too, unless a source route begins there
+   * (`<@a,@b:u@c>`): somebody forgot a bracket.
+   */
+  endsAt(delimiter: string): boolean {
+    if (this.angles === 0) return true;
+    if (delimiter !== ",") return false;
+    const open = this.tokens.lastIndexOf("<");
+    const first = this.tokens[open + 1] ?? this.atom;
+    return first !== "@";
   }
 
   angle(step: number, c: string): void {
@@ -140,7 +151,7 @@ export function scanAddress(
     } else if (scan.comments > 0) {
       if (c === "(") scan.comments++;
       else if (c === ")") scan.comments--;
-    } else if (scan.angles === 0 && delimiter !== "" && isDelimiter(c, delimiter)) break;
+    } else if (delimiter !== "" && isDelimiter(c, delimiter) && scan.endsAt(delimiter)) break;
     else scan.plain(c);
     if (scan.tokens.length > ADDRESS_TOKENS_MAX) return err(complaint("prescan: too many tokens"));
   }

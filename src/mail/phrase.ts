@@ -127,7 +127,7 @@ export function splitList(text: string): readonly string[] {
   const pieces: string[] = [];
   let start = 0;
   let comment = 0;
-  let angle = 0;
+  let route = false;
   let quoted = false;
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
@@ -137,9 +137,13 @@ export function splitList(text: string): readonly string[] {
     else if (c === ")") comment = Math.max(0, comment - 1);
     else if (comment > 0) continue;
     else if (c === '"') quoted = true;
-    else if (c === "<") angle++;
-    else if (c === ">") angle = Math.max(0, angle - 1);
-    else if (c === "," && angle === 0) {
+    else if (c === "<")
+      route = text
+        .slice(i + 1, i + 80)
+        .trimStart()
+        .startsWith("@");
+    else if (c === ">") route = false;
+    else if (c === "," && !route) {
       pieces.push(text.slice(start, i));
       start = i + 1;
     }

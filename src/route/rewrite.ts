@@ -68,6 +68,8 @@ const RECIPIENT_FIELDS = new Set([
 
 /** Columns after which a list of addresses is folded, unless the mailer's lines are shorter. */
 const FOLD_COLUMN = 78;
+/** Blanks kept before the first address. */
+const COLUMNS_OF_BLANKS_MAX = 200;
 
 interface Field {
   readonly name: string;
@@ -99,10 +101,12 @@ function placeOf(name: string): Place | null {
 /** The addresses of a field, each rewritten, with ", " between them and folds before column 78. */
 async function rewriteList(site: Site, mailer: string, place: Place, field: Field): Promise<string> {
   const label = field.raw.slice(0, field.colon);
-  const value = field.raw.slice(field.colon + 1).replace(/\r\n/g, "");
+  const value = field.raw.slice(field.colon + 1, field.raw.endsWith("\r\n") ? -2 : undefined);
+  // The blanks before the first address stay, one blank for each; folds inside an address stay too.
+  const lead = value.length - value.trimStart().length;
   const limit = site.mailers.get(mailer)?.lineMax ?? 0;
   const columns = limit > 2 ? Math.min(limit - 2, FOLD_COLUMN) : FOLD_COLUMN;
-  let out = `${label}: `;
+  let out = `${label}:${" ".repeat(Math.min(lead, COLUMNS_OF_BLANKS_MAX))}`;
   let column = out.length;
   let first = true;
   for (const piece of splitList(value)) {
