@@ -25,3 +25,13 @@ function isByteString(text: string): boolean {
 export function foldCase(text: string): string {
   return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (capitals) => capitals.toLowerCase()) : text;
 }
+
+/** The byte string of text as people type it (UTF-8). */
+export function fromText(text: string): string {
+  return fromBytes(Buffer.from(text, "utf8"));
+}
+
+/** A byte string as text for people: its bytes read as UTF-8, what is not UTF-8 shown as U+FFFD. */
+export function asText(bytes: string): string {
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}
