@@ -12,8 +12,8 @@ import { DATABASE_TYPES, type OpenTable, openDatabase } from "./open.ts";
 import type { Table } from "./table.ts";
 import { type SourceProblem, tableOf } from "./textmap.ts";
 
-/** The key that shows that an alias database is complete. */
-export const COMPLETE_KEY = "@:@";
+/** Key and value of the record that shows that an alias database is complete; praliases prints it as "@:@". */
+export const COMPLETE_KEY = "@";
 
 export interface ParsedAliases {
   /** Key (folded) to value as written; of repeated names the last. Byte strings. */

@@ -3,6 +3,7 @@
 
 import { LIST_FILE_BYTES_MAX } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
+import { checkFile, TRUST_NOTHING, type Trust } from "../safefile/check.ts";
 import { errorText, readBoundedFile } from "../sys/files.ts";
 import { fromBytes } from "./bytestring.ts";
 
@@ -16,8 +17,17 @@ export function parseClassFile(text: Buffer | string): readonly string[] {
   });
 }
 
-/** Members of the class file `path`. Error (Sendmail's words, exit 71): it cannot be opened and is not optional. */
-export function readClassFile(path: string, optional: boolean): Result<readonly string[]> {
+/** Members of the class file `path`. Error (Sendmail's words, exit 71): it cannot be trusted, or not be read and is not optional. */
+export function readClassFile(
+  path: string,
+  optional: boolean,
+  trust: Trust = TRUST_NOTHING,
+): Result<readonly string[]> {
+  const trusted = checkFile(path, "class", trust);
+  if (!trusted.ok)
+    return optional && trusted.error === errorText("ENOENT")
+      ? ok([])
+      : err(`fileclass: cannot open '${path}': ${trusted.error}`);
   const text = readBoundedFile(path, LIST_FILE_BYTES_MAX);
   if (text.kind === "found") return ok(parseClassFile(text.value));
   if (text.kind === "tempfail") return err(`fileclass: ${text.reason}`);
