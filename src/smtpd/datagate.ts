@@ -1,0 +1,301 @@
+// The data gate: message bytes after 354, from the wire to the draft (RFC 5321 4.5.2; reliability 3.1).
+// Only CRLF.CRLF ends a message. A bare CR or LF ends the gate at once (421 4.5.0); NUL, size and header limits are noted
+// and answered after the true end. The body keeps its wire form (dots stuffed), the header is collected without stuffing.
+// The result is the same however TCP cuts the stream: nothing here depends on where a chunk ends.
+
+import { HEADER_BYTES_MAX, HEADER_NAME_BYTES_MAX } from "../base/limits.ts";
+
+const NUL = 0;
+const TAB = 9;
+const LF = 10;
+const CR = 13;
+const SPACE = 32;
+const DASH = 45;
+const DOT = 46;
+const COLON = 58;
+
+/** Where the scanner stands in a line. */
+const LINE_START = 0;
+const AFTER_DOT = 1;
+const AFTER_DOT_CR = 2;
+const TEXT = 3;
+const AFTER_CR = 4;
+
+const HELD_DOT = Buffer.from(".");
+const HELD_DOT_CR = Buffer.from(".\r");
+const RECEIVED = "received:";
+
+/** open: more data wanted; end: the final dot was seen; the others say what broke the protocol. */
+export type GateState = "open" | "end" | "bare-cr" | "bare-lf";
+
+export interface GateLimits {
+  /** MaxMessageSize in bytes as RFC 1870 counts them, 0: none. */
+  readonly sizeMax: number;
+  /** MaxHeadersLength in bytes, 0: only the built-in bound. */
+  readonly headerMax: number;
+}
+
+/** Takes body bytes in wire form; a promise asks the caller to wait (back-pressure). */
+export type BodySink = (chunk: Buffer) => Promise<void> | undefined;
+
+type LineKind = "field" | "continuation" | "blank" | "from" | "body" | "undecided";
+
+/** Is this the start of a header field? Sendmail's isheader(): a name without blanks, blanks, a colon. */
+function fieldKind(line: Buffer, at: number, end: number): LineKind {
+  if (end - at >= 2 && line[at] === DASH && line[at + 1] === DASH) return "body";
+  const stop = Math.min(end, at + HEADER_NAME_BYTES_MAX);
+  let i = at;
+  while (i < stop) {
+    const c = line[i] as number;
+    // 8-bit bytes are negative characters to Sendmail: no field name.
+    if (c <= SPACE || c === COLON || c > 0x7e) break;
+    i++;
+  }
+  if (i === at && i < stop) return "body";
+  while (i < stop && (line[i] === SPACE || line[i] === TAB)) i++;
+  if (i < stop) return line[i] === COLON ? "field" : "body";
+  return stop < end || stop === at + HEADER_NAME_BYTES_MAX ? "body" : "undecided";
+}
+
+export class DataGate {
+  state: GateState = "open";
+  /** What the last body write asked to wait for. */
+  pending: Promise<void> | undefined = undefined;
+  /** Received fields seen in the header. */
+  hops = 0;
+  hasNul = false;
+  headerTooLarge = false;
+
+  readonly #sizeMax: number;
+  readonly #headerMax: number;
+  /** A line that is longer is refused or body before its end has come; long enough to tell which. */
+  readonly #lineMax: number;
+  readonly #sink: BodySink;
+  #scan = LINE_START;
+  /** Wire bytes of earlier chunks, without the final dot line. */
+  #wire = 0;
+  #stuffed = 0;
+  #dropping = false;
+  #inHeader = true;
+  /** Start of the current header line when it began in an earlier chunk. */
+  #carry: Buffer[] = [];
+  #carryBytes = 0;
+  #fields: Buffer[] = [];
+  #fieldBytes = 0;
+  #firstLine = true;
+
+  constructor(limits: GateLimits, sink: BodySink) {
+    this.#sizeMax = limits.sizeMax > 0 ? limits.sizeMax : Number.POSITIVE_INFINITY;
+    this.#headerMax = limits.headerMax > 0 ? limits.headerMax : HEADER_BYTES_MAX;
+    this.#lineMax = Math.max(this.#headerMax, 2 * HEADER_NAME_BYTES_MAX);
+    this.#sink = sink;
+  }
+
+  /** Message bytes so far: CRLF counts two, stuffing dots none. */
+  get size(): number {
+    return this.#wire - this.#stuffed;
+  }
+
+  get tooLarge(): boolean {
+    return this.size > this.#sizeMax;
+  }
+
+  /** The header fields collected, CRLF lines, not stuffed, without the blank line. */
+  header(): Buffer {
+    return Buffer.concat(this.#fields, this.#fieldBytes);
+  }
+
+  /** Takes `chunk` from `from` on; returns the index after the last byte that belongs to the message. */
+  feed(chunk: Buffer, from: number): number {
+    const n = chunk.length;
+    // `mark`: start of what is not yet handed on: the current line in the header, any bytes in the body.
+    let mark = from;
+    this.#releaseHeld(chunk[from] as number);
+    let scan = this.#scan;
+    let i = from;
+    for (; i < n; i++) {
+      let c = chunk[i] as number;
+      if (scan === TEXT) {
+        while (c > CR) {
+          if (++i === n) break;
+          c = chunk[i] as number;
+        }
+        if (i === n) break;
+        if (c === CR) scan = AFTER_CR;
+        else if (c === LF && this.#bare(i - from, "bare-lf")) return this.#stop(from, i);
+        else if (c === NUL) this.hasNul = true;
+        continue;
+      }
+      if (c === LF) {
+        if (scan === AFTER_CR) {
+          scan = LINE_START;
+          if (this.#inHeader) mark = this.#headerLine(chunk, mark, i + 1);
+          continue;
+        }
+        if (scan === AFTER_DOT_CR) {
+          // The message ends before the dot, wherever that was.
+          this.#finish(chunk, mark, i - 2, from);
+          return i + 1;
+        }
+        if (this.#bare(i - from, "bare-lf")) return this.#stop(from, i);
+        scan = TEXT;
+        continue;
+      }
+      if (scan === AFTER_CR || scan === AFTER_DOT_CR) {
+        if (this.#bare(i - from, "bare-cr")) return this.#stop(from, i);
+        scan = c === CR ? AFTER_CR : TEXT;
+        continue;
+      }
+      if (c === CR) scan = scan === AFTER_DOT ? AFTER_DOT_CR : AFTER_CR;
+      else if (scan === LINE_START && c === DOT) scan = AFTER_DOT;
+      else {
+        if (scan === AFTER_DOT) this.#stuffed++;
+        if (c === NUL) this.hasNul = true;
+        scan = TEXT;
+      }
+    }
+    this.#scan = scan;
+    this.#chunkEnd(chunk, mark, from);
+    return n;
+  }
+
+  /** A dot held back at the end of the last body chunk goes on when the next byte shows that it ends nothing. */
+  #releaseHeld(next: number): void {
+    let held: Buffer;
+    if (this.#scan === AFTER_DOT && next !== CR) held = HELD_DOT;
+    else if (this.#scan === AFTER_DOT_CR && next !== LF) held = HELD_DOT_CR;
+    else return;
+    // In the header the dot waits with its line; the scanner still has to see `next` in the state it was in.
+    if (!this.#inHeader) this.#body(held);
+    this.#wire += held.length;
+  }
+
+  /** A bare CR or LF at offset `at` of this chunk: true ends the gate; after the size limit it is only text. */
+  #bare(at: number, what: "bare-cr" | "bare-lf"): boolean {
+    if (this.#wire + at - this.#stuffed > this.#sizeMax) return false;
+    this.state = what;
+    return true;
+  }
+
+  #stop(from: number, i: number): number {
+    this.#wire += i - from;
+    this.#dropping = true;
+    return i + 1;
+  }
+
+  #finish(chunk: Buffer, mark: number, dotAt: number, from: number): void {
+    this.state = "end";
+    // A dot that arrived in an earlier chunk was not counted there.
+    this.#wire += Math.max(0, dotAt - from);
+    if (!this.#inHeader && dotAt > mark) this.#body(chunk.subarray(mark, dotAt));
+    this.#carry = [];
+  }
+
+  #chunkEnd(chunk: Buffer, mark: number, from: number): void {
+    const n = chunk.length;
+    const held = this.#scan === AFTER_DOT ? 1 : this.#scan === AFTER_DOT_CR ? 2 : 0;
+    // The held dot may lie in an earlier chunk (".\r" cut between its bytes).
+    this.#wire += Math.max(0, n - held - from);
+    if (this.#inHeader) {
+      if (mark < n) this.#carryLine(chunk.subarray(mark, n));
+      return;
+    }
+    const end = Math.max(mark, n - held);
+    if (end > mark) this.#body(chunk.subarray(mark, end));
+  }
+
+  #body(bytes: Buffer): void {
+    if (this.#dropping) return;
+    if (this.tooLarge) {
+      this.#dropping = true;
+      return;
+    }
+    const wait = this.#sink(bytes);
+    if (wait !== undefined) this.pending = wait;
+  }
+
+  /** Keeps the part of a header line that this chunk has, within bounds. */
+  #carryLine(part: Buffer): void {
+    if (this.#dropping) return;
+    this.#carry.push(part);
+    this.#carryBytes += part.length;
+    if (this.#carryBytes <= this.#lineMax) return;
+    const line = Buffer.concat(this.#carry, this.#carryBytes);
+    this.#carry = [];
+    this.#carryBytes = 0;
+    if (this.#kindOf(line) === "body") this.#startBody(line);
+    else this.#refuseHeader();
+  }
+
+  #refuseHeader(): void {
+    this.headerTooLarge = true;
+    this.#dropping = true;
+    this.#inHeader = false;
+    this.#fields = [];
+    this.#fieldBytes = 0;
+  }
+
+  #startBody(line: Buffer): void {
+    this.#inHeader = false;
+    if (line.length > 0) this.#body(line);
+  }
+
+  #kindOf(line: Buffer): LineKind {
+    const at = line[0] === DOT ? 1 : 0;
+    const first = line[at];
+    if (first === CR) return at === 0 ? "blank" : "body";
+    if (this.#firstLine && at === 0 && line.length >= 5 && line.toString("latin1", 0, 5) === "From ")
+      return "from";
+    if (first === SPACE || first === TAB) return this.#fieldBytes > 0 ? "continuation" : "body";
+    return fieldKind(line, at, line.length);
+  }
+
+  /** A whole header line ends at `end`; returns where the next one starts. */
+  #headerLine(chunk: Buffer, mark: number, end: number): number {
+    let line = chunk.subarray(mark, end);
+    if (this.#carry.length > 0) {
+      line = Buffer.concat([...this.#carry, line]);
+      this.#carry = [];
+      this.#carryBytes = 0;
+    }
+    const kind = this.#kindOf(line);
+    this.#firstLine = false;
+    switch (kind) {
+      case "blank":
+        this.#inHeader = false;
+        return end;
+      case "from":
+        if (line.length > this.#lineMax) this.#refuseHeader();
+        return end;
+      case "body":
+      case "undecided":
+        return this.#bodyFrom(line, end);
+      default:
+        this.#addField(line, kind);
+        return end;
+    }
+  }
+
+  /** The header ended at a line that is none of it. */
+  #bodyFrom(line: Buffer, end: number): number {
+    this.#startBody(line);
+    return end;
+  }
+
+  #addField(line: Buffer, kind: LineKind): void {
+    const plain = line[0] === DOT ? line.subarray(1) : line;
+    if (this.#fieldBytes + plain.length > this.#headerMax) {
+      this.#refuseHeader();
+      return;
+    }
+    this.#fields.push(plain);
+    this.#fieldBytes += plain.length;
+    const first = (plain[0] as number) | 0x20;
+    if (kind === "field" && first === 0x72 && isReceived(plain)) this.hops++;
+  }
+}
+
+function isReceived(line: Buffer): boolean {
+  const name = line.toString("latin1", 0, RECEIVED.length + 8).toLowerCase();
+  return name.startsWith(RECEIVED) || /^received[ \t]+:/.test(name);
+}

@@ -1,0 +1,491 @@
+// One SMTP session: bytes in, commands in order, replies out, whatever the transport (RFC 5321; texts and order of decisions as
+// Sendmail's, semantics sections 14-17). Commands run one after the other; replies of a pipelined batch leave in one write.
+// The session owns its state and drops its transaction whole at every ending; verbs only word what happened.
+
+import { AssertionError } from "../base/assert.ts";
+import {
+  AUTH_LINE_BYTES_MAX,
+  BAD_COMMANDS_MAX,
+  COMMAND_LINE_BYTES_MAX,
+  COMMANDS_WAITING_BYTES_MAX,
+  DATA_RATE_BYTES_PER_SECOND_MIN,
+  REPLIES_WAITING_BYTES_MAX,
+} from "../base/limits.ts";
+import type { DaemonSpec } from "../config/configuration.ts";
+import { formatReply, type Reply, reply } from "../mail/reply.ts";
+import type { Client } from "../policy/policy.ts";
+import type { AuthExchange } from "./auth.ts";
+import type { Service } from "./service.ts";
+import type { Settings } from "./settings.ts";
+import { Throttle, type ThrottleName } from "./throttle.ts";
+import type { Fate, Transaction } from "./transaction.ts";
+import { verbNamed } from "./verbs.ts";
+import type { Wire } from "./wire.ts";
+import { describe, isBlank, shortened } from "./wording.ts";
+
+const LF = 10;
+const CR = 13;
+const LINE_END_BYTES = 2;
+const NOTHING = Buffer.alloc(0);
+/** First words of other protocols: a browser or worm that was made to talk to us (reliability TLS-07). */
+const FOREIGN_VERBS = new Set(["GET", "POST", "CONNECT", "USER"]);
+
+/** What is known when a connection is there and nothing was said. */
+export interface SessionStart {
+  readonly client: Client;
+  readonly daemon: DaemonSpec;
+  /** Implicit TLS is already active. */
+  readonly encrypted: boolean;
+  /** True for -bs: a local process, no DNS name. */
+  readonly local: boolean;
+}
+
+export class Session {
+  readonly service: Service;
+  readonly settings: Settings;
+  readonly daemon: DaemonSpec;
+  readonly wire: Wire;
+  readonly throttle: Throttle;
+  readonly local: boolean;
+  client: Client;
+  /** "name [1.2.3.4] (may be forged)", as replies, logs and Received say it. */
+  who: string;
+  encrypted: boolean;
+  protocol: "" | "SMTP" | "ESMTP" = "";
+  transaction: Transaction | null = null;
+  /** Set when the connection may only be told why it gets nothing (Sendmail's nullserver). */
+  refusal: Reply | null = null;
+  /** Applies to every message of the connection. */
+  fate: Fate = { discard: false, quarantine: "" };
+  auth: AuthExchange | null = null;
+  authFailures = 0;
+  badRecipients = 0;
+  /** MAIL, EXPN, VRFY or ETRN was used: the connection had a purpose. */
+  usedFor = false;
+  closed = false;
+
+  #input: Buffer = NOTHING;
+  #at = 0;
+  #out = "";
+  #busy = true;
+  #running = false;
+  #stalled = false;
+  #ended = false;
+  #stopping = false;
+  #badCommands = 0;
+  #commands = 0;
+  /** Monotonic milliseconds after which the client has kept us waiting too long; 0: it owes us nothing. */
+  #deadlineMs = 0;
+  #sleepers = new Set<() => void>();
+  #lastVerb = "startup";
+  /** policy.connect() was asked, so policy.closed() is owed. */
+  #counted = false;
+  #arrived: (() => void) | null = null;
+
+  constructor(service: Service, settings: Settings, start: SessionStart, wire: Wire) {
+    this.service = service;
+    this.settings = settings;
+    this.daemon = start.daemon;
+    this.client = start.client;
+    this.local = start.local;
+    this.encrypted = start.encrypted;
+    this.wire = wire;
+    this.who = describe(start.client, start.local);
+    this.throttle = new Throttle(settings.noopMax);
+  }
+
+  /** Reads commands from now on; the greeting was sent. */
+  open(): void {
+    this.#busy = false;
+    this.#expect(this.settings.commandTimeoutMs);
+    this.#run();
+  }
+
+  /** True when bytes arrived that nobody has read: pipelining where it is not allowed. */
+  get inputWaiting(): boolean {
+    return this.#at < this.#input.length;
+  }
+
+  get lastVerb(): string {
+    return this.#lastVerb;
+  }
+
+  /** Bytes from the peer. */
+  feed(chunk: Buffer): void {
+    if (this.closed) return;
+    if (this.#at >= this.#input.length) this.#input = chunk;
+    else this.#input = Buffer.concat([this.#input.subarray(this.#at), chunk]);
+    this.#at = 0;
+    this.#arrived?.();
+    if (this.#busy || this.#stalled) {
+      if (this.#input.length > COMMANDS_WAITING_BYTES_MAX) this.wire.pause();
+      return;
+    }
+    this.#run();
+  }
+
+  /** The peer will send no more. What it sent is still answered, except an unfinished line or message. */
+  end(): void {
+    this.#ended = true;
+    if (!this.#busy) this.#run();
+  }
+
+  /** The peer has read what was waiting. */
+  drained(): void {
+    if (!this.#stalled) return;
+    this.#stalled = false;
+    if (!this.#busy) this.#run();
+  }
+
+  /** The connection is gone. */
+  dropped(): void {
+    if (this.closed) return;
+    this.log(
+      this.transaction === null ? 20 : 2,
+      `lost input channel from ${this.who} to ${this.daemon.name} after ${this.#lastVerb}`,
+    );
+    this.#finish();
+  }
+
+  /** Called about once a second: ends sessions whose client owes us something for too long. */
+  tick(nowMs: number): void {
+    if (this.closed || this.#deadlineMs === 0 || nowMs < this.#deadlineMs) return;
+    const gate = this.transaction?.gate;
+    // A message that comes at a fair rate may take as long as it is large (reliability RES-02).
+    if (gate != null && nowMs < this.#deadlineMs + (gate.size / DATA_RATE_BYTES_PER_SECOND_MIN) * 1000)
+      return;
+    this.log(
+      1,
+      `timeout waiting for input from ${this.who} during ${this.transaction?.gate ? "message collect" : "server cmd read"}`,
+    );
+    this.#finish();
+    this.wire.destroy();
+  }
+
+  /** The server goes down: idle sessions now, the others after the message they are at. */
+  stop(): void {
+    this.#stopping = true;
+    if (!this.#busy && this.transaction?.gate == null) this.#shutdown();
+  }
+
+  #shutdown(): void {
+    if (this.closed) return;
+    this.say(reply(421, "4.3.2", `${this.service.hostName} System going down`));
+    this.close();
+  }
+
+  log(level: number, text: string): void {
+    this.service.log.line(level, text);
+  }
+
+  /** Adds one reply to the batch. */
+  say(answer: Reply): void {
+    if (this.closed) return;
+    this.#out += formatReply(answer);
+    if (this.#out.length > REPLIES_WAITING_BYTES_MAX) this.flush();
+  }
+
+  answer(code: number, enhanced: string, text: string): void {
+    this.say({ code, enhanced, lines: [text] });
+  }
+
+  flush(): void {
+    if (this.#out === "" || this.closed) return;
+    const out = this.#out;
+    this.#out = "";
+    // Lines are bytes of the client's as often as text: latin1 unless something wider is in them (SMTPUTF8).
+    this.wire.write(Buffer.from(out, isWide(out) ? "utf8" : "latin1"));
+  }
+
+  /** Sends what is to be said and ends the session. */
+  close(): void {
+    if (this.closed) return;
+    this.flush();
+    this.#finish();
+    this.wire.close();
+  }
+
+  #finish(): void {
+    this.closed = true;
+    this.#deadlineMs = 0;
+    this.#input = NOTHING;
+    this.#at = 0;
+    this.transaction?.drop();
+    this.transaction = null;
+    this.auth = null;
+    for (const wake of this.#sleepers) wake();
+    this.#sleepers.clear();
+    if (!this.usedFor && this.#counted)
+      this.log(6, `${this.who} did not issue MAIL/EXPN/VRFY/ETRN during connection to ${this.daemon.name}`);
+    if (this.#counted) this.service.policy.closed(this.client);
+  }
+
+  /** Answers with a refusal of a rule set and logs it as Sendmail does. */
+  rejected(ruleset: string, typed: string, answer: Reply): void {
+    this.logRejection(ruleset, typed, answer);
+    this.say(answer);
+  }
+
+  logRejection(ruleset: string, typed: string, answer: Reply): void {
+    const text = `${answer.code} ${answer.enhanced} ${answer.lines.join(" ")}`;
+    this.log(5, `ruleset=${ruleset}, arg1=${typed}, relay=${this.who}, reject=${text}`);
+  }
+
+  /** Waits `ms` with everything said so far on its way; ends early when the session does. */
+  async sleep(ms: number): Promise<void> {
+    if (ms <= 0 || this.closed) return;
+    this.flush();
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        cancel();
+        this.#sleepers.delete(wake);
+        resolve();
+      };
+      const cancel = this.service.clock.after(ms, wake);
+      this.#sleepers.add(wake);
+    });
+  }
+
+  /** Waits `ms` or until the client says something; true when it did (greet_pause). */
+  async listen(ms: number): Promise<boolean> {
+    if (this.inputWaiting) return true;
+    await new Promise<void>((resolve) => {
+      this.#arrived = resolve;
+      void this.sleep(ms).then(resolve);
+    });
+    this.#arrived = null;
+    return this.inputWaiting;
+  }
+
+  /** Counts a command that should not come often: undefined to go on, a promise to wait for, or null when the session has ended. */
+  slow(name: ThrottleName, verb: string): Promise<void> | undefined | null {
+    const wait = this.throttle.count(name);
+    if (wait === 0) return undefined;
+    if (this.throttle.reached(name)) this.log(6, `${this.who}: possible SMTP attack: command=${verb}`);
+    if (wait === "stop") {
+      this.tooManyBad();
+      return null;
+    }
+    return this.sleep(wait);
+  }
+
+  /** Drops the transaction (RSET, HELO, an ending of DATA). */
+  reset(): void {
+    this.transaction?.drop();
+    this.transaction = null;
+  }
+
+  /** The client broke the protocol's timing: told once, then refused everything but QUIT. */
+  protocolError(command: string): void {
+    this.log(1, `${this.who}: SMTP protocol error: command=${command}, data before the reply`);
+    this.reset();
+    this.refusal = reply(550, "5.0.0", "Command rejected");
+    this.answer(554, "5.5.0", "SMTP protocol error");
+  }
+
+  tooManyBad(): void {
+    this.answer(421, "4.7.0", `${this.service.hostName} Too many bad commands; closing connection`);
+    this.close();
+  }
+
+  /** Counts a command that made no sense; false when it was one too many. */
+  countBad(): boolean {
+    if (++this.#badCommands <= BAD_COMMANDS_MAX) return true;
+    this.tooManyBad();
+    return false;
+  }
+
+  /** Discards input and starts over: the state after STARTTLS (RFC 3207 section 4.2). */
+  restart(): void {
+    this.reset();
+    this.protocol = "";
+    this.client = { ...this.client, helo: "" };
+    this.#input = NOTHING;
+    this.#at = 0;
+    this.#commands = 0;
+    this.throttle.reset("helo");
+  }
+
+  /** The client's name is known. */
+  identify(client: Client): void {
+    this.client = client;
+    this.who = describe(client, this.local);
+  }
+
+  /** check_relay is asked from here on. */
+  counted(): void {
+    this.#counted = true;
+  }
+
+  /** Runs what waits in the input until something has to be waited for. */
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    while (!this.#busy && !this.closed && !this.#stalled) {
+      const gate = this.transaction?.gate ?? null;
+      if (!(gate === null ? this.#command() : this.#data())) break;
+      if (this.#out.length > 0 && this.wire.backlog() > REPLIES_WAITING_BYTES_MAX) {
+        this.flush();
+        this.#stalled = true;
+        this.wire.pause();
+      }
+    }
+    this.#running = false;
+    if (this.closed || this.#busy) return;
+    this.flush();
+    if (this.#stalled) return;
+    if (this.#stopping && this.transaction?.gate == null) this.#shutdown();
+    else if (this.#ended) this.#lostInput();
+    else this.wire.resume();
+  }
+
+  #lostInput(): void {
+    this.dropped();
+    this.wire.close();
+  }
+
+  /** Runs one command; false when there is no whole line. */
+  #command(): boolean {
+    const input = this.#input;
+    const lf = input.indexOf(LF, this.#at);
+    const max = this.#lineMax();
+    if (lf < 0) {
+      if (input.length - this.#at > max) return this.#lineTooLong(input.length - this.#at);
+      return false;
+    }
+    if (lf + 1 - this.#at > max) return this.#lineTooLong(lf + 1 - this.#at);
+    const end = lf > this.#at && input[lf - 1] === CR ? lf - 1 : lf;
+    let line = input.toString("latin1", this.#at, end);
+    this.#at = lf + 1;
+    // A C string ends at NUL, and so does what Sendmail makes of the line.
+    const nul = line.indexOf("\0");
+    if (nul >= 0) line = line.slice(0, nul);
+    this.#expect(this.settings.commandTimeoutMs);
+    const exchange = this.auth;
+    this.#wait(exchange === null ? this.#dispatch(line) : exchange.respond(line));
+    return true;
+  }
+
+  /** AUTH lines carry base64 of any length the mechanism wants (RFC 4954 section 4). */
+  #lineMax(): number {
+    if (this.auth !== null) return AUTH_LINE_BYTES_MAX + LINE_END_BYTES;
+    const start = this.#input.toString("latin1", this.#at, this.#at + 5);
+    return start.toUpperCase() === "AUTH " ? AUTH_LINE_BYTES_MAX + LINE_END_BYTES : COMMAND_LINE_BYTES_MAX;
+  }
+
+  #lineTooLong(bytes: number): boolean {
+    this.log(6, `${this.who}: SMTP violation, input too long: ${bytes}`);
+    this.answer(421, "4.7.0", `${this.service.hostName} Command too long, possible attack ${this.who}`);
+    this.close();
+    return true;
+  }
+
+  #dispatch(line: string): Promise<void> | undefined {
+    const first = this.#commands++ === 0;
+    let p = 0;
+    while (p < line.length && isBlank(line.charCodeAt(p))) p++;
+    const from = p;
+    while (p < line.length && !isBlank(line.charCodeAt(p))) p++;
+    const word = line.slice(from, p);
+    while (p < line.length && isBlank(line.charCodeAt(p))) p++;
+    const verb = verbNamed(word);
+    if (verb === undefined) {
+      const upper = word.toUpperCase();
+      if (first && FOREIGN_VERBS.has(upper)) return this.#foreign(word);
+      if (this.refusal === null) return this.#unknown(line);
+    }
+    if (this.refusal !== null && verb?.always !== true) {
+      if (this.countBad()) this.say(this.refusal);
+      return undefined;
+    }
+    if (verb === undefined) return undefined;
+    this.#lastVerb = verb.name;
+    return verb.run(this, line.slice(p), line);
+  }
+
+  #foreign(word: string): undefined {
+    this.log(1, `${this.who}: probable open proxy: command=${word.slice(0, 40)}`);
+    this.answer(421, "4.7.0", `${this.service.hostName} Rejecting open proxy ${this.who}`);
+    this.close();
+    return undefined;
+  }
+
+  #unknown(line: string): undefined {
+    if (this.countBad()) this.answer(500, "5.5.1", `Command unrecognized: "${shortened(line)}"`);
+    return undefined;
+  }
+
+  /** Gives waiting bytes to the data gate; false when there are none. */
+  #data(): boolean {
+    const transaction = this.transaction;
+    const gate = transaction?.gate;
+    if (transaction == null || gate == null || this.#at >= this.#input.length) return false;
+    gate.pending = undefined;
+    this.#at = gate.feed(this.#input, this.#at);
+    if (this.#at >= this.#input.length) {
+      this.#input = NOTHING;
+      this.#at = 0;
+    }
+    if (gate.state === "open") {
+      if (gate.tooLarge || gate.headerTooLarge) this.#dropDraft(transaction);
+      this.#wait(gate.pending);
+      return true;
+    }
+    this.#expect(this.settings.commandTimeoutMs);
+    this.#wait(transaction.received(gate));
+    return true;
+  }
+
+  /** What is refused anyway takes no more room; the reader runs to the true end all the same. */
+  #dropDraft(transaction: Transaction): void {
+    transaction.draft?.abort();
+    transaction.draft = null;
+  }
+
+  /** The message has Timeout.datablock, and more as it comes. */
+  expectData(): void {
+    this.#expect(this.settings.dataTimeoutMs);
+  }
+
+  expectAuth(): void {
+    this.#expect(this.settings.authTimeoutMs);
+  }
+
+  #expect(ms: number): void {
+    this.#deadlineMs = ms > 0 ? this.service.clock.monotonicMs() + ms : 0;
+  }
+
+  /** Commands after this one wait for `work`. */
+  #wait(work: Promise<void> | undefined): void {
+    if (work === undefined || this.closed) return;
+    this.#busy = true;
+    const deadline = this.#deadlineMs;
+    const startedMs = deadline === 0 ? 0 : this.service.clock.monotonicMs();
+    // While we work the client owes us nothing.
+    this.#deadlineMs = 0;
+    work.then(
+      () => {
+        this.#busy = false;
+        if (this.closed) return;
+        if (this.transaction?.gate == null) this.#expect(this.settings.commandTimeoutMs);
+        else this.#deadlineMs = deadline + this.service.clock.monotonicMs() - startedMs;
+        this.#run();
+      },
+      (e: unknown) => this.#failed(e),
+    );
+  }
+
+  #failed(e: unknown): void {
+    // A broken assertion is a bug that the process must not survive; the rest ends this session only.
+    if (e instanceof AssertionError) throw e;
+    this.log(0, `SYSERR: session of ${this.who}: ${e instanceof Error ? e.stack : String(e)}`);
+    this.#busy = false;
+    this.answer(421, "4.3.0", `${this.service.hostName} Internal error, closing connection`);
+    this.close();
+  }
+}
+
+function isWide(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0xff) return true;
+  return false;
+}

@@ -1,0 +1,27 @@
+// Small pieces of Sendmail's manner of speaking: how a client is named, how long lines are shown back.
+
+import type { Client } from "../policy/policy.ts";
+import { bracketed } from "./peer.ts";
+
+/** Sendmail's MAXSHORTSTR: what of a client's line is shown back. */
+const SHOWN_CHARACTERS_MAX = 203;
+
+/** Sendmail's shortenstring(): the middle of a long text goes. */
+export function shortened(text: string): string {
+  if (text.length <= SHOWN_CHARACTERS_MAX) return text;
+  const half = Math.floor((SHOWN_CHARACTERS_MAX - 3) / 2);
+  return `${text.slice(0, half)}...${text.slice(text.length - half)}`;
+}
+
+/** C's isspace() for ASCII. */
+export function isBlank(code: number): boolean {
+  return code === 32 || (code >= 9 && code <= 13);
+}
+
+/** "name [1.2.3.4] (may be forged)"; "[1.2.3.4]" without a name; `root@localhost` for a local process. */
+export function describe(client: Client, local: boolean): string {
+  if (local) return client.name;
+  const address = bracketed(client.address);
+  if (client.name === "" || client.name.startsWith("[")) return address;
+  return `${client.name} ${address}${client.resolve === "forged" ? " (may be forged)" : ""}`;
+}
