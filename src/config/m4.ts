@@ -221,7 +221,10 @@ export class M4 {
   #call(name: string, macro: M4Macro, place: Place): void {
     this.#expansions += 1;
     if (this.#expansions > M4_EXPANSIONS_MAX) {
-      this.halt(place, `more than ${M4_EXPANSIONS_MAX} macro expansions: ${name} seems to expand without end`);
+      this.halt(
+        place,
+        `more than ${M4_EXPANSIONS_MAX} macro expansions: ${name} seems to expand without end`,
+      );
       return;
     }
     const args = this.input.peek() === "(" ? this.#readArguments(name, place) : [];
@@ -270,7 +273,9 @@ export class M4 {
       }
       if (this.#halted) return { text: "", last: true };
       const special =
-        !this.input.follows(this.quotes[0]) && !this.#commentFollows() && (char === "," || char === "(" || char === ")");
+        !this.input.follows(this.quotes[0]) &&
+        !this.#commentFollows() &&
+        (char === "," || char === "(" || char === ")");
       if (special) {
         this.input.next();
         if (char === "," && depth === 0) return { text: parts.join(""), last: false };

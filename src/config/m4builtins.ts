@@ -11,7 +11,12 @@ import { formatNumber, formatText, transliterate } from "./m4strings.ts";
 /** What the macro processor needs from outside. */
 export interface M4Surroundings {
   /** The text of a file named by include or sinclude, as written there; `from` is the including file. */
-  readSource(path: string, from: string, optional: boolean, place: Place): Lookup<{ file: string; text: string }> | "known";
+  readSource(
+    path: string,
+    from: string,
+    optional: boolean,
+    place: Place,
+  ): Lookup<{ file: string; text: string }> | "known";
   /** Text of errprint. */
   print(message: M4Message): void;
 }
@@ -161,14 +166,29 @@ export function defineBuiltins(m4: M4, outside: M4Surroundings): void {
 
   words("define", (call) => define(call, false));
   words("pushdef", (call) => define(call, true));
-  words("undefine", effect((call) => call.args.forEach((name) => m4.undefine(name))));
-  words("popdef", effect((call) => call.args.forEach((name) => m4.popDefinition(name))));
+  words(
+    "undefine",
+    effect((call) => {
+      for (const name of call.args) m4.undefine(name);
+    }),
+  );
+  words(
+    "popdef",
+    effect((call) => {
+      for (const name of call.args) m4.popDefinition(name);
+    }),
+  );
   words("defn", definition);
   words("ifdef", (call) => (m4.macro(arg(call, 0)) === undefined ? arg(call, 2) : arg(call, 1)));
   words("ifelse", chooseEqual);
   words("include", (call) => include(call, outside, false));
   words("sinclude", (call) => include(call, outside, true));
-  words("shift", (call) => call.args.slice(1).map((text) => m4.quotes[0] + text + m4.quotes[1]).join(","));
+  words("shift", (call) =>
+    call.args
+      .slice(1)
+      .map((text) => m4.quotes[0] + text + m4.quotes[1])
+      .join(","),
+  );
   words("incr", (call) => String(numeric(call, 0, 0) + 1));
   words("decr", (call) => String(numeric(call, 0, 0) - 1));
   words("eval", evaluate);
@@ -177,21 +197,50 @@ export function defineBuiltins(m4: M4, outside: M4Surroundings): void {
   words("substr", substring);
   words("translit", (call) => transliterate(arg(call, 0), arg(call, 1), arg(call, 2)));
   words("format", format);
-  words("errprint", effect((call) => outside.print({ place: call.place, message: call.args.join(" ").trim() })));
-  words("m4wrap", effect((call) => m4.wrapped.push({ text: arg(call, 0), place: call.place })));
+  words(
+    "errprint",
+    effect((call) => outside.print({ place: call.place, message: call.args.join(" ").trim() })),
+  );
+  words(
+    "m4wrap",
+    effect((call) => m4.wrapped.push({ text: arg(call, 0), place: call.place })),
+  );
   words("indir", indirect);
   add("dnl", false, deleteToNewline);
-  add("divert", false, effect((call) => { m4.diversion = numeric(call, 0, 0); }));
+  add(
+    "divert",
+    false,
+    effect((call) => {
+      m4.diversion = numeric(call, 0, 0);
+    }),
+  );
   add("divnum", false, () => String(m4.diversion));
   add("undivert", false, undivert);
-  add("changequote", false, effect((call) => { m4.quotes = quotePair(call); }));
-  add("changecom", false, effect((call) => { m4.comment = commentPair(call); }));
-  add("m4exit", false, effect((call) => m4.halt(call.place, `m4exit(${arg(call, 0)}) ends the configuration here`)));
+  add(
+    "changequote",
+    false,
+    effect((call) => {
+      m4.quotes = quotePair(call);
+    }),
+  );
+  add(
+    "changecom",
+    false,
+    effect((call) => {
+      m4.comment = commentPair(call);
+    }),
+  );
+  add(
+    "m4exit",
+    false,
+    effect((call) => m4.halt(call.place, `m4exit(${arg(call, 0)}) ends the configuration here`)),
+  );
   add("__file__", false, (call) => m4.quotes[0] + call.place.file + m4.quotes[1]);
   add("__line__", false, (call) => String(call.place.line));
   for (const name of ["syscmd", "esyscmd"]) words(name, refused("does not run commands"));
   for (const name of ["maketemp", "mkstemp"]) words(name, refused("does not make files"));
-  for (const name of ["regexp", "patsubst", "builtin", "changeword"]) words(name, refused("gets by without it"));
+  for (const name of ["regexp", "patsubst", "builtin", "changeword"])
+    words(name, refused("gets by without it"));
 }
 
 function quotePair(call: M4Call): readonly [string, string] {

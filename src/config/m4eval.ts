@@ -4,7 +4,8 @@
 import { M4_NESTING_MAX } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
 
-const TOKEN = /\s*(\*\*|<<|>>|<=|>=|==|!=|&&|\|\||0[xX][0-9a-fA-F]+|0[rR]\d+:[0-9a-zA-Z]+|\d+|[-+*/%~!<>&^|()])/y;
+const TOKEN =
+  /\s*(\*\*|<<|>>|<=|>=|==|!=|&&|\|\||0[xX][0-9a-fA-F]+|0[rR]\d+:[0-9a-zA-Z]+|\d+|[-+*/%~!<>&^|()])/y;
 
 const PRECEDENCE: ReadonlyMap<string, number> = new Map([
   ["||", 1],

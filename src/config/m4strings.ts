@@ -36,7 +36,8 @@ export function transliterate(text: string, from: string, to: string): string {
 /** eval()'s result in a radix, padded with zeros. */
 export function formatNumber(value: number, radix: number, width: number): Result<string> {
   if (radix < 1 || radix > 36) return err(`radix ${radix} is not between 1 and 36`);
-  if (width < 0 || width > FIELD_WIDTH_MAX) return err(`width ${width} is not between 0 and ${FIELD_WIDTH_MAX}`);
+  if (width < 0 || width > FIELD_WIDTH_MAX)
+    return err(`width ${width} is not between 0 and ${FIELD_WIDTH_MAX}`);
   const magnitude = Math.abs(value);
   if (radix === 1 && magnitude > FIELD_WIDTH_MAX) return err("the number is too large for radix 1");
   const digits = radix === 1 ? "1".repeat(magnitude) : magnitude.toString(radix);
@@ -67,7 +68,8 @@ function formatOne(flags: string, width: number, precision: number, kind: string
 /** format(text, ...): printf with %d %i %u %o %x %X %c %s %%. */
 export function formatText(template: string, args: readonly string[]): Result<string> {
   const rest = [...args];
-  const number = (text: string): number => Math.min(Number(text === "*" ? (rest.shift() ?? "0") : text), FIELD_WIDTH_MAX);
+  const number = (text: string): number =>
+    Math.min(Number(text === "*" ? (rest.shift() ?? "0") : text), FIELD_WIDTH_MAX);
   let bad = "";
   const result = template.replace(
     /%([-+ 0#]*)(\d+|\*)?(?:\.(\d+|\*))?(.|$)/gs,

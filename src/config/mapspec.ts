@@ -37,7 +37,8 @@ export function parseMapSpec(text: string): Result<MapSpec> {
   const words = text.trim().split(/\s+/);
   const [type = "", ...rest] = words;
   const kind = type.toLowerCase();
-  if (kind.startsWith("/")) return err(`the map definition "${text.trim()}" wants a type in front: hash ${type}`);
+  if (kind.startsWith("/"))
+    return err(`the map definition "${text.trim()}" wants a type in front: hash ${type}`);
   if (SERVER_TYPES.has(kind)) return err(`map type ${type} is not in this build; use hash`);
   if (!DATABASE_TYPES.has(kind) && !PLAIN_TYPES.has(kind))
     return err(`"${type}" is not a map type (hash, btree, dbm, cdb, text)`);

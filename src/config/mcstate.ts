@@ -134,7 +134,8 @@ export class McState {
   /** Adds blank-separated members to a class. */
   addMembers(name: string, text: string): void {
     const members = this.classes.get(name) ?? [];
-    for (const member of text.split(/\s+/)) if (member !== "" && !members.includes(member)) members.push(member);
+    for (const member of text.split(/\s+/))
+      if (member !== "" && !members.includes(member)) members.push(member);
     this.classes.set(name, members);
   }
 

@@ -32,7 +32,9 @@ export function nearestName(name: string, known: Iterable<string>): string | nul
     const word = candidate.toLowerCase();
     const prefixed = wanted.startsWith(word) || word.startsWith(wanted);
     const distance = editDistance(wanted, word);
-    const limit = prefixed ? Math.max(wanted.length, word.length) / 2 : Math.max(wanted.length, word.length) / 3;
+    const limit = prefixed
+      ? Math.max(wanted.length, word.length) / 2
+      : Math.max(wanted.length, word.length) / 3;
     if (distance <= limit && distance < least) {
       least = distance;
       best = candidate;

@@ -45,9 +45,18 @@ export function defaultOptions(): Options {
   return Object.fromEntries(OPTION_ROWS.map((row) => [row.name, row.default])) as unknown as Options;
 }
 
+/** Files of aliases: separated by commas, each with an optional type and flags in front (`hash:-o /path`). */
+function parseAliasFiles(value: string): readonly string[] {
+  return value
+    .split(",")
+    .map((part) => part.trim().replace(/^(?:[a-z]+\s*:\s*|[a-z]+\s+(?=[-/]))?(?:-\S+\s+)*/, ""))
+    .filter((path) => path !== "");
+}
+
 /** Reads the value of one option; goaway is followed by what it stands for. */
 export function parseOptionValue(row: OptionRow, value: string): Result<OptionValue> {
-  const parsed = parseRow(row, value);
+  const parsed: Result<OptionValue> =
+    row.name === "AliasFile" ? ok(parseAliasFiles(value)) : parseRow(row, value);
   if (!parsed.ok || row.name !== "PrivacyOptions" || !Array.isArray(parsed.value)) return parsed;
   const words: string[] = parsed.value;
   return ok(words.includes("goaway") ? [...new Set([...words, ...GOAWAY])] : words);

@@ -222,9 +222,7 @@ const RESOLVER_WORDS = [
   "USE_DNSSEC",
   "HasWildcardMX",
   "WorkAroundBrokenAAAA",
-]
-  .flatMap((word) => [word, `+${word}`, `-${word}`])
-  ;
+].flatMap((word) => [word, `+${word}`, `-${word}`]);
 
 /** Every option, by name. */
 // biome-ignore format: one option a line reads as the table it is.
@@ -332,6 +330,7 @@ export const OPTION_TABLE = [
   flag("RejectNUL", "confREJECT_NUL", false, "Refuse NUL bytes; always done here.", IDLE),
   choice("RequiresDirfsync", "confREQUIRES_DIR_FSYNC", ["true", "false"], "true", "Directories are always synced here.", IDLE),
   words("ResolverOptions", "confBIND_OPTS", [], "Resolver flags, +X or -X.", { letter: "I", values: RESOLVER_WORDS, }),
+  flag("RequireTLS", "confREQUIRETLS", false, "Offer and honour REQUIRETLS (RFC 8689)."),
   count("RetryFactor", "confWORK_TIME_FACTOR", 90_000, "What each attempt adds to the priority.", { letter: "Z", }),
   flag("RrtImpliesDsn", "confRRT_IMPLIES_DSN", false, "Return-Receipt-To asks for success reports."),
   text("RunAsUser", "confRUN_AS_USER", "", "User the daemon becomes; empty: DefaultUser."),
@@ -347,6 +346,7 @@ export const OPTION_TABLE = [
   flag("SingleLineFromHeader", "confSINGLE_LINE_FROM_HEADER", false, "Fold From fields into one line."),
   flag("SingleThreadDelivery", "confSINGLE_THREAD_DELIVERY", false, "One connection at a time to a host."),
   text("SmtpGreetingMessage", "confSMTP_LOGIN_MSG", "$j Sendmail $v/$Z; $b", "The greeting; ESMTP becomes its second word."),
+  flag("SMTPUTF8", "confSMTPUTF8", false, "Offer and honour SMTPUTF8 (RFC 6531)."),
   flag("SoftBounce", "confSOFT_BOUNCE", false, "Permanent errors become temporary ones (tests)."),
   text("StatusFile", "STATUS_FILE", "", "Statistics; kept in the state folder here.", { letter: "S", effective: false, }),
   choice("SuperSafe", "confSAFE_QUEUE", ["true", "false", "interactive", "postmilter"], "true", "When a message must be on flash; a 250 always means that it is safe.", { letter: "s" }),
