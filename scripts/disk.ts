@@ -52,7 +52,7 @@ ${
   ext4 {
     label = "spool"
     use-mke2fs = true
-    extraargs = "-q -m 1 -U ${uuid(board.name, "ext4")} -E hash_seed=${uuid(board.name, "hash")}"
+    extraargs = "-q -b 4096 -m 1 -U ${uuid(board.name, "ext4")} -E hash_seed=${uuid(board.name, "hash")},lazy_itable_init=0,lazy_journal_init=0"
   }
   empty = true
   size = ${spool}M

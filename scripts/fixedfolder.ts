@@ -21,7 +21,7 @@ async function take(): Promise<string> {
       if (!(error instanceof Error) || !("code" in error) || error.code !== "EEXIST") throw error;
     }
     const now = await promises.lstat(FOLDER).catch(() => null);
-    const ours = now !== null && now.isDirectory() && now.uid === process.getuid?.();
+    const ours = now?.isDirectory() === true && now.uid === process.getuid?.();
     if (ours && Date.now() - now.mtimeMs > STALE_MS)
       await promises.rm(FOLDER, { recursive: true, force: true });
     else await sleep(PAUSE_MS);
