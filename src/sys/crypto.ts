@@ -15,6 +15,7 @@ import {
   timingSafeEqual,
   X509Certificate,
 } from "node:crypto";
+import { isIP } from "node:net";
 import { err, ok, type Result } from "../base/result.ts";
 
 export type { KeyObject } from "node:crypto";
@@ -154,5 +155,15 @@ export function readCertificate(bytes: Buffer | string): Result<X509Certificate>
     return ok(new X509Certificate(bytes));
   } catch (e) {
     return err(text(e));
+  }
+}
+
+/** Does the certificate name `host`, a name or an address? False also for text that can be neither (it may come from a peer). */
+export function namesHost(certificate: X509Certificate, host: string): boolean {
+  try {
+    return (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined;
+  } catch {
+    // "Invalid name": not a host at all.
+    return false;
   }
 }

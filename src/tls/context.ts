@@ -1,0 +1,251 @@
+// TLS of the gateway, both sides: contexts made from the configured files, made anew when a file changes, and handshakes with them.
+// Files that fail at start switch their side off and say why; a bad replacement later leaves the good old ones in use, and says so.
+// Each listener has contexts of its own, so a session or ticket of one is worth nothing at another; new files make old tickets worthless.
+
+import type { Result } from "../base/result.ts";
+import { err, ok } from "../base/result.ts";
+import type { Options } from "../config/options.ts";
+import { namesHost } from "../sys/crypto.ts";
+import type { Log } from "../sys/log.ts";
+import {
+  acceptTls,
+  type Duplex,
+  makeContext,
+  optionBits,
+  type SecureContext,
+  startTls,
+  type TLSSocket,
+} from "../sys/tls.ts";
+import { factsOf, type TlsFacts } from "./facts.ts";
+import {
+  bareMaterial,
+  filesOf,
+  type Material,
+  type Pair,
+  readMaterial,
+  type Side,
+  stampOf,
+} from "./material.ts";
+import type { TrustRules } from "./trust.ts";
+
+export interface TlsSurroundings {
+  readonly log: Log;
+  /** False while the clock has not been set since boot. */
+  clockTrusted(): boolean;
+  /** Users that may own the files besides root. */
+  readonly owners: readonly number[];
+}
+
+/** An encrypted stream and what it proved. */
+export interface Upgraded {
+  readonly socket: TLSSocket;
+  readonly facts: TlsFacts;
+}
+
+export interface ServerTls {
+  /** "" when TLS can be offered, else the log line that says why not. */
+  reason(): string;
+  /** False with TLSSrvOptions V: no client is asked for a certificate. */
+  readonly asksCertificate: boolean;
+  /** Looks at the files again; true when TLS can be offered now. Called by each handshake, and by a reload. */
+  refresh(): boolean;
+  /** The certificates shown to clients: the first is the default. */
+  leaves(): readonly Pair["leaf"][];
+  /** The context of a listener, for the certificate that fits `servername`; null when TLS is off. */
+  context(listener: string, servername?: string): SecureContext | null;
+  /** Handshake on a plain socket that nobody reads any more; on failure the socket is destroyed. */
+  upgrade(
+    socket: object,
+    options: { readonly requestCert: boolean; readonly timeoutMs: number; readonly listener: string },
+  ): Promise<Upgraded | { readonly failure: string }>;
+}
+
+export interface ClientTls {
+  /** "" when our own certificate (if any) and authorities could be read, else the log line that says why not. */
+  reason(): string;
+  refresh(): boolean;
+  /** Handshake towards `name`; an error is one printable line, and the socket is destroyed. */
+  upgrade(socket: object, name: string, timeoutMs: number): Promise<Result<Upgraded>>;
+}
+
+/** OpenSSL keeps one certificate of each kind of key in a context, the last: ours is the first. */
+function onePerKeyType(pairs: readonly Pair[]): readonly Pair[] {
+  const types = pairs.map((pair) => pair.leaf.publicKey.asymmetricKeyType);
+  return pairs.filter((_, i) => types.indexOf(types[i]) === i);
+}
+
+/** The files of one side, followed through their changes. */
+class Keeper {
+  readonly #side: Side;
+  readonly #options: Options;
+  readonly #rules: TrustRules;
+  readonly #log: Log;
+  readonly #optionBits: number;
+  #material: Material | null = null;
+  #reason = "";
+  #seen: string | null = null;
+  #contexts = new Map<string, SecureContext>();
+
+  constructor(options: Options, side: Side, around: TlsSurroundings) {
+    this.#side = side;
+    this.#options = options;
+    this.#log = around.log;
+    this.#rules = {
+      groupReadableKey: options.DontBlameSendmail.some(
+        (word) => word.toLowerCase() === "groupreadablekeyfile",
+      ),
+      owners: around.owners,
+    };
+    const bits = optionBits(filesOf(options, side).optionWords);
+    for (const word of bits.unknown)
+      this.#log.line(
+        5,
+        `STARTTLS=${side}: unknown option ${word} in ${side === "server" ? "Server" : "Client"}SSLOptions ignored`,
+      );
+    this.#optionBits = bits.bits;
+    this.refresh();
+  }
+
+  get material(): Material | null {
+    return this.#material;
+  }
+
+  get reason(): string {
+    return this.#material === null || this.#side === "client" ? this.#reason : "";
+  }
+
+  refresh(): boolean {
+    const files = filesOf(this.#options, this.#side);
+    const stamp = stampOf(files);
+    if (stamp === this.#seen) return this.#material !== null;
+    this.#seen = stamp;
+    const read = readMaterial(files, this.#rules);
+    const usable: Result<Material> = read.ok ? this.#try(read.value) : read;
+    if (!usable.ok) {
+      this.#reason = usable.error;
+      this.#log.line(5, usable.error);
+      if (this.#material !== null)
+        this.#log.line(5, `STARTTLS=${this.#side}: the files read before stay in use`);
+      else if (this.#side === "client") {
+        // Encryption without our certificate is better than none; rules that ask for verification still refuse.
+        const bare = this.#try(bareMaterial(files));
+        if (bare.ok) this.#material = bare.value;
+      }
+      return this.#material !== null;
+    }
+    for (const note of usable.value.notes) this.#log.line(8, note);
+    const again = this.#material !== null;
+    this.#reason = "";
+    this.#material = usable.value;
+    if (again) this.#log.line(8, `STARTTLS=${this.#side}: certificate files changed and were read again`);
+    return true;
+  }
+
+  /** Makes the first context, so that what OpenSSL dislikes is found now; the old contexts go only when that worked. */
+  #try(material: Material): Result<Material> {
+    const context = this.#make(material, onePerKeyType(material.pairs), "");
+    if (!context.ok) return err(`STARTTLS=${this.#side}, error: ${context.error}`);
+    this.#contexts = new Map();
+    return ok(material);
+  }
+
+  #make(material: Material, pairs: readonly Pair[], purpose: string): Result<SecureContext> {
+    return makeContext({
+      pairs,
+      authorities: material.authorities,
+      revocations: material.revocations,
+      ciphers: material.files.ciphers,
+      dhParameters: material.dhParameters,
+      options: this.#optionBits,
+      purpose,
+      side: this.#side,
+    });
+  }
+
+  /** The context for `purpose` with the pairs that fit `servername`, all of them when none does. */
+  context(purpose: string, servername: string): SecureContext | null {
+    const material = this.#material;
+    if (material === null) return null;
+    const fitting = servername === "" ? [] : material.pairs.filter((p) => namesHost(p.leaf, servername));
+    const pairs = onePerKeyType(fitting.length === 0 ? material.pairs : fitting);
+    const key = `${purpose}\0${pairs.map((p) => material.pairs.indexOf(p)).join(",")}`;
+    const known = this.#contexts.get(key);
+    if (known !== undefined) return known;
+    const made = this.#make(material, pairs, purpose);
+    if (!made.ok) {
+      this.#log.line(5, `STARTTLS=${this.#side}, error: ${made.error}`);
+      return null;
+    }
+    // Bounded by the listeners times the configured pairs.
+    this.#contexts.set(key, made.value);
+    return made.value;
+  }
+}
+
+/** A socket from the caller, who knows it only as an object. */
+function isDuplex(socket: object): socket is Duplex {
+  return "pipe" in socket && "write" in socket && "destroy" in socket;
+}
+
+/** The server side. Without ServerCertFile and ServerKeyFile there is none, and nothing is logged. */
+export function loadServerTls(options: Options, around: TlsSurroundings): ServerTls | null {
+  if (options.ServerCertFile === "" && options.ServerKeyFile === "") return null;
+  const keeper = new Keeper(options, "server", around);
+  const asksCertificate = !options.TLSSrvOptions.includes("V");
+  const context = (listener: string, servername = ""): SecureContext | null =>
+    keeper.refresh() ? keeper.context(listener, servername) : null;
+  return {
+    reason: () => keeper.reason,
+    asksCertificate,
+    refresh: () => keeper.refresh(),
+    leaves: () => (keeper.material?.pairs ?? []).map((pair) => pair.leaf),
+    context,
+    async upgrade(socket, plan) {
+      const chosen = context(plan.listener);
+      if (chosen === null || !isDuplex(socket))
+        return { failure: keeper.reason === "" ? "not a socket" : keeper.reason };
+      const requested = plan.requestCert && asksCertificate;
+      const done = await acceptTls(socket, {
+        context: chosen,
+        contextFor: (name) => keeper.context(plan.listener, name),
+        requestCertificate: requested,
+        timeoutMs: plan.timeoutMs,
+      });
+      if (!done.ok) return { failure: done.error };
+      const facts = factsOf(done.value, { requested, clockTrusted: around.clockTrusted(), meant: "" });
+      tellTime(around, "server", facts);
+      return { socket: done.value, facts };
+    },
+  };
+}
+
+/** The client side; works without any file (then nothing verifies). */
+export function loadClientTls(options: Options, around: TlsSurroundings): ClientTls {
+  const keeper = new Keeper(options, "client", around);
+  return {
+    reason: () => keeper.reason,
+    refresh: () => keeper.refresh(),
+    async upgrade(socket, name, timeoutMs) {
+      const context = keeper.refresh() ? keeper.context("client", "") : null;
+      if (context === null || !isDuplex(socket))
+        return err(keeper.reason === "" ? "not a socket" : keeper.reason);
+      const done = await startTls(socket, { context, servername: name, timeoutMs });
+      if (!done.ok) return done;
+      const facts = factsOf(done.value, {
+        requested: true,
+        clockTrusted: around.clockTrusted(),
+        meant: name,
+      });
+      tellTime(around, "client", facts);
+      return ok({ socket: done.value, facts });
+    },
+  };
+}
+
+function tellTime(around: TlsSurroundings, side: Side, facts: TlsFacts): void {
+  if (facts.verify === "TEMP")
+    around.log.line(
+      5,
+      `STARTTLS=${side}: certificate of ${facts.certSubject} cannot be judged, the clock is not set (${facts.verifyError})`,
+    );
+}
