@@ -47,7 +47,7 @@ export interface DnsblSpec {
   readonly message: string;
   /** Argument 3: "" accepts on failure, "t" is the default text, else the text itself. */
   readonly tempMessage: string;
-  /** enhdnsbl arguments 4..: answers with a trailing dot; empty: any answer counts. */
+  /** enhdnsbl arguments 4..: answers with a trailing dot; empty when every answer counts. */
   readonly results: readonly string[];
   readonly enhanced: boolean;
 }

@@ -1,4 +1,5 @@
 // The registry of FEATUREs, by name. The entries stand in tablefeatures.ts, policyfeatures.ts and routefeatures.ts, one line each.
+// A name that is not here is an error with the nearest one that is.
 
 import type { FeatureEntry } from "./feature.ts";
 import { POLICY_FEATURES } from "./policyfeatures.ts";

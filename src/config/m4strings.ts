@@ -1,4 +1,5 @@
 // The string built-ins of m4 as plain functions: translit, format, and numbers in a radix (POSIX m4, with GNU's ranges).
+// Pure text in, text or a reason out; widths and radixes are bounded.
 
 import { err, ok, type Result } from "../base/result.ts";
 

@@ -1,4 +1,5 @@
 // "Did you mean ...?": the nearest of some known names by edit distance (with transpositions), for names that were mistyped.
+// Used in messages only: no decision depends on it.
 
 /** Words longer than this are not compared. */
 const NAME_CHARS_MAX = 64;

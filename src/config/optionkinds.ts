@@ -33,7 +33,7 @@ export interface OptionRow<N extends string = string, T extends OptionValue = Op
   /** Inclusive bounds of numbers (durations: milliseconds). */
   readonly min: number;
   readonly max: number;
-  /** Permitted words, for choice, words and letters; empty: any. */
+  /** Permitted words, for choice, words and letters; empty when all are. */
   readonly values: readonly string[];
   /** Other options that follow this one when they are not set themselves. */
   readonly leads: readonly string[];

@@ -1,0 +1,130 @@
+// Finding and loading a configuration: a .mc, a compiled sendmail.cf, or a folder of either form (contract section 2).
+// /etc/mail in the text of a configuration means the folder it came from, so that a candidate is checked as it stands.
+
+import { err, ok, type Result } from "../base/result.ts";
+import { baseName, directoryOf, joinPath } from "../sys/path.ts";
+import { type Compilation, compileMc, type SourceReader, THIS_BUILD } from "./compile.ts";
+import { isStale, parseCompiled } from "./compiled.ts";
+import type { Configuration, Warning } from "./configuration.ts";
+import type { M4Message } from "./m4.ts";
+import type { BuildFacts } from "./mcstate.ts";
+
+/** Where a configuration lies. Paths are real ones. */
+export interface Found {
+  /** The folder that stands for /etc/mail. */
+  readonly mail: string;
+  /** The folder with system/ when the form has one, else null. */
+  readonly root: string | null;
+  readonly mc: string | null;
+  readonly compiled: string | null;
+}
+
+export interface Loaded {
+  readonly found: Found;
+  readonly configuration: Configuration | null;
+  readonly errors: readonly M4Message[];
+  readonly warnings: readonly Warning[];
+  /** Whether the compiled form was taken. */
+  readonly fromCompiled: boolean;
+}
+
+const SETTINGS = "/etc/mail";
+
+/** A reader that looks for /etc/mail/x in `folder`; other paths are read where they are. */
+export function folderReader(folder: string, read: SourceReader): SourceReader {
+  return (path) => read(realPathOf(folder, path));
+}
+
+/** The real path of a path that a configuration names. */
+export function realPathOf(folder: string, path: string): string {
+  return path === SETTINGS || path.startsWith(`${SETTINGS}/`)
+    ? joinPath(folder, path.slice(SETTINGS.length))
+    : path;
+}
+
+/** Finds the configuration at `path`: a file, a folder with mail/sendmail.mc, or a folder with sendmail.mc (or .cf) itself. */
+export function findConfiguration(path: string, read: SourceReader): Result<Found> {
+  const there = (file: string): boolean => read(file).kind === "found";
+  for (const [mail, root] of [
+    [joinPath(path, "mail"), path],
+    [path, null],
+  ] as const) {
+    const mc = joinPath(mail, "sendmail.mc");
+    const compiled = joinPath(mail, "sendmail.cf");
+    const [hasMc, hasCompiled] = [there(mc), there(compiled)];
+    if (hasMc || hasCompiled)
+      return ok({ mail, root, mc: hasMc ? mc : null, compiled: hasCompiled ? compiled : null });
+  }
+  const file = read(path);
+  if (file.kind === "found") {
+    const isMc = path.endsWith(".mc") || !/^\s*\{/.test(file.value.subarray(0, 64).toString("latin1"));
+    const cf = !isMc || path.endsWith(".cf");
+    return ok({ mail: directoryOf(path), root: null, mc: cf ? null : path, compiled: cf ? path : null });
+  }
+  return err(
+    file.kind === "absent" ? "cannot open: No such file or directory" : "no sendmail.mc in this folder",
+  );
+}
+
+/** The place names of messages with the real path of the folder instead of /etc/mail. */
+function shown<T extends { readonly place: { readonly file: string } | null }>(
+  folder: string,
+  items: readonly T[],
+): T[] {
+  return items.map((item) =>
+    item.place === null
+      ? item
+      : { ...item, place: { ...item.place, file: realPathOf(folder, item.place.file) } },
+  );
+}
+
+/** Compiles the .mc of a found configuration; places in messages are real paths. */
+export function compileFound(
+  found: Found & { mc: string },
+  read: SourceReader,
+  build: BuildFacts,
+): Compilation {
+  const reader = folderReader(found.mail, read);
+  const result = compileMc(`${SETTINGS}/${baseName(found.mc)}`, reader, build);
+  return {
+    ...result,
+    errors: shown(found.mail, result.errors),
+    warnings: shown(found.mail, result.warnings),
+  };
+}
+
+function failure(found: Found, file: string, message: string): Loaded {
+  return {
+    found,
+    configuration: null,
+    errors: [{ place: { file, line: 1, column: 1 }, message }],
+    warnings: [],
+    fromCompiled: false,
+  };
+}
+
+function loadCompiled(found: Found, read: SourceReader): Configuration | string {
+  const bytes = found.compiled === null ? null : read(found.compiled);
+  if (bytes?.kind !== "found") return "cannot be read";
+  const parsed = parseCompiled(bytes.value.toString("utf8"));
+  return parsed.ok ? parsed.value : parsed.error;
+}
+
+/** Loads what findConfiguration found: the compiled form when it is alone or fresh, else the .mc. */
+export function loadConfiguration(found: Found, read: SourceReader, build: BuildFacts = THIS_BUILD): Loaded {
+  const { mc, compiled } = found;
+  const reader = folderReader(found.mail, read);
+  const canCompile = mc !== null && build.available("MC");
+  if (compiled !== null) {
+    const configuration = loadCompiled(found, read);
+    const usable = typeof configuration !== "string" && !(canCompile && isStale(configuration, reader));
+    if (usable)
+      return { found, configuration, errors: [], warnings: configuration.warnings, fromCompiled: true };
+    if (!canCompile)
+      return failure(found, compiled, typeof configuration === "string" ? configuration : "is out of date");
+  }
+  if (mc === null || !canCompile)
+    return failure(found, mc ?? found.mail, build.missing("the compiler of sendmail.mc"));
+  const result = compileFound({ ...found, mc }, read, build);
+  return { found, ...result, fromCompiled: false };
+}
