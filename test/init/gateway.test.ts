@@ -42,7 +42,7 @@ test("a gateway that ends is started again after 1 s, then 2 s", async () => {
   using box = await makeSandbox();
   program(box, "cut -d. -f1 /proc/uptime >>/tmp/starts; exit 1");
   const { output } = await box.run(
-    `${START}; ${until("[ $(wc -l </tmp/starts) -ge 3 ]")}; cat /tmp/starts; grep ended /dev/console`,
+    `${START}; ${until("[ -e /tmp/starts -a $(cat /tmp/starts | wc -l) -ge 3 ]")}; cat /tmp/starts; grep ended /dev/console`,
   );
   const lines = output.split("\n");
   const [first = 0, second = 0, third = 0] = lines
@@ -51,7 +51,7 @@ test("a gateway that ends is started again after 1 s, then 2 s", async () => {
     .map(Number);
   assert.ok(second - first >= 1 && second - first <= 3, output);
   assert.ok(third - second >= 2 && third - second <= 4, output);
-  assert.match(output, /status 1\) after 0 s; starting it again in 1 s/);
+  assert.match(output, /status 1\) after [01] s; starting it again in 1 s/);
   assert.match(output, /starting it again in 2 s/);
 });
 
@@ -108,7 +108,7 @@ test("reload sends SIGHUP to the gateway", async () => {
 
 test("its output goes to the log as sendmail, and it is told of an unusable spool", async () => {
   using box = await makeSandbox();
-  program(box, 'echo "spool: $POSTERN_SPOOL_UNUSABLE"; exec sleep 100');
+  program(box, '[ "$3" = --spool-unusable ] && echo "spool: $4"; exec sleep 100');
   box.file("run/spool-unusable", "/dev/vda6 cannot be mounted as ext4: bad magic\n");
   const { output } = await box.run(
     `${START}; ${until("logread | grep -q 'sendmail: spool: '")}; logread | grep 'sendmail: spool'`,
