@@ -1,0 +1,72 @@
+// From -C to a running configuration: found, loaded or compiled (config/load.ts), its /etc/mail paths made real, -O and -o applied.
+// Errors are the lines to print, all at once, with the exit status; nothing is started on half a configuration.
+
+import { err, ok, type Result } from "../base/result.ts";
+import { formatMessage } from "../config/compile.ts";
+import type { Configuration } from "../config/configuration.ts";
+import { type Found, findConfiguration, loadConfiguration, realPathOf } from "../config/load.ts";
+import { setOption } from "../config/options.ts";
+import { readFileLookup } from "../sys/files.ts";
+
+export const MAIL_FOLDER = "/etc/mail";
+
+export interface Ready {
+  readonly found: Found;
+  readonly configuration: Configuration;
+  /** Warnings of the compiler, for people. */
+  readonly notices: readonly string[];
+}
+
+export interface NotReady {
+  /** Complete lines, without newline. */
+  readonly lines: readonly string[];
+  /** sysexits.h */
+  readonly exit: number;
+}
+
+const EX_SOFTWARE = 70;
+const EX_OSFILE = 72;
+const EX_CONFIG = 78;
+
+/** Loads what `given` (-C, null for /etc/mail) names and puts -O and -o options over it. */
+export function readyConfiguration(
+  given: string | null,
+  options: readonly (readonly [string, string])[] = [],
+): Result<Ready, NotReady> {
+  const path = given ?? MAIL_FOLDER;
+  const found = findConfiguration(path, readFileLookup);
+  if (!found.ok)
+    return err({
+      lines: [
+        found.error.startsWith("cannot open") ? `${path}: line 0: ${found.error}` : `${path}: ${found.error}`,
+      ],
+      exit: found.error.startsWith("cannot open") ? EX_OSFILE : EX_CONFIG,
+    });
+  const loaded = loadConfiguration(found.value, readFileLookup);
+  if (loaded.configuration === null)
+    return err({ lines: loaded.errors.map((e) => formatMessage(e.place, e.message)), exit: EX_CONFIG });
+  const configuration = relocate(loaded.configuration, found.value.mail);
+  let set = configuration.options;
+  for (const [name, value] of options) {
+    const done = setOption(set, name, value);
+    if (!done.ok) return err({ lines: [done.error], exit: EX_SOFTWARE });
+    set = done.value;
+  }
+  const notices = loaded.warnings.map((w) => formatMessage(w.place, `warning: ${w.message}`));
+  return ok({ found: found.value, configuration: { ...configuration, options: set }, notices });
+}
+
+/** Every /etc/mail path in the configuration, wherever it stands, as a path below `folder`. Plain data in, plain data out. */
+export function relocate(configuration: Configuration, folder: string): Configuration {
+  if (folder === MAIL_FOLDER) return configuration;
+  const text = JSON.stringify(configuration, (_key, value: unknown) =>
+    typeof value === "string"
+      ? value.replace(
+          /(^|[\s:,=])(\/etc\/mail(?:\/[^\s,]*)?)(?=$|[\s,])/g,
+          (_all, before: string, path: string) => before + realPathOf(folder, path),
+        )
+      : value,
+  );
+  // The text was made from a Configuration in this function; only its strings changed.
+  return JSON.parse(text) as Configuration;
+}
