@@ -26,13 +26,10 @@ test("the binary of this machine", async (t) => {
     const { stdout } = await execa(path, ["version"]);
     assert.match(stdout, /^Postern \d+\.\d+\.\d+ \(board host\)$/m);
     const folder = mkdtempSync(join(tmpdir(), "postern-name-"));
-    symlinkSync(path, join(folder, "makemap"));
-    const named = await execa(join(folder, "makemap"), ["-l"], {
-      reject: false,
-      env: { PKG_NATIVE_CACHE_PATH: folder },
-    });
+    symlinkSync(path, join(folder, "version"));
+    const named = await execa(join(folder, "version"));
     rmSync(folder, { recursive: true });
-    assert.match(named.stdout, /\bhash\b/);
+    assert.equal(named.stdout, stdout);
   });
 
   await t.test("needs the C libraries of the root file system and nothing else", async () => {
