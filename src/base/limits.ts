@@ -113,7 +113,7 @@ export const COMMANDS_WAITING_BYTES_MAX = 64 * 1024;
 export const DATA_RATE_BYTES_PER_SECOND_MIN = 500;
 /** Milliseconds that a connection which we closed may keep its side open. */
 export const LINGER_MS = 5000;
-/** Commands that no Sendmail client needs, Sendmail's MAXBADCOMMANDS: the next one ends the connection. */
+/** Commands that make no sense, Sendmail's MAXBADCOMMANDS: the next one ends the connection. */
 export const BAD_COMMANDS_MAX = 25;
 /** Sendmail's MAXHELOCOMMANDS, MAXVRFYCOMMANDS, MAXETRNCOMMANDS: from then on each reply waits longer. */
 export const HELO_COMMANDS_MAX = 3;
@@ -122,7 +122,7 @@ export const ETRN_COMMANDS_MAX = 8;
 /** Sendmail's MAXTIMEOUT: the longest wait before such a reply. */
 export const THROTTLE_MS_MAX = 240_000;
 /** Parameters of one MAIL or RCPT command, Sendmail's MAXSMTPARGS. */
-export const COMMAND_PARAMETERS_MAX = 18;
+export const COMMAND_PARAMETERS_MAX = 17;
 /** AUTH exchanges that may fail before the connection ends, and the wait added by each. */
 export const AUTH_FAILURES_MAX = 3;
 export const AUTH_FAILURE_DELAY_MS = 1000;
@@ -159,3 +159,16 @@ export const COMMON_NAME_BYTES_MAX = 255;
 export const CERTIFICATE_FILE_BYTES_MAX = 4 * 1024 * 1024;
 /** Files read from CACertPath or CRLPath. */
 export const CERTIFICATE_FOLDER_FILES_MAX = 512;
+/** Bytes of a configuration image with its signature. */
+export const CONFIG_IMAGE_BYTES_MAX = 64 * 1024 * 1024;
+/** Files and folders of a configuration, and the depth of its folders. */
+export const CONFIG_FILES_MAX = 10_000;
+export const CONFIG_DEPTH_MAX = 16;
+/** Milliseconds that mksquashfs or unsquashfs may take for one configuration. */
+export const CONFIG_TOOL_TIMEOUT_MS = 120_000;
+/** Bytes of a key file, and how many trusted keys are tried. */
+export const KEY_FILE_BYTES_MAX = 16 * 1024;
+export const TRUSTED_KEYS_MAX = 64;
+/** How long a program mailer may run when W= says nothing, and the bytes of its output that are kept for a bounce. */
+export const PROGRAM_MS_MAX = 10 * 60 * 1000;
+export const PROGRAM_OUTPUT_BYTES_MAX = 16 * 1024;

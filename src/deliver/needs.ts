@@ -11,6 +11,8 @@ import type { Clock } from "../sys/clock.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
 import type { Socket } from "../sys/net.ts";
+import type { Runner } from "../sys/spawn.ts";
+import type { Inspect } from "./smrsh.ts";
 
 export type Soon<T> = T | Promise<T>;
 
@@ -104,3 +106,20 @@ export interface SmtpNeeds {
   /** Address on our side for outgoing connections (CLIENT_OPTIONS), "" for the system's choice. */
   readonly localAddress: string;
 }
+
+/** What local, file, prog and procmail need besides. */
+export interface LocalNeeds {
+  /** The directory beneath which alone local mail is written (SafeFileEnvironment). */
+  readonly jail: string;
+  /** The mailbox of a user, a path beneath the jail: a file, or a Maildir when it ends in "/". */
+  mailbox(user: string): string;
+  /** Bytes that a mailbox file may have, 0: no limit. */
+  readonly mailboxBytesMax: number;
+  /** Where programs of aliases may be, in order. */
+  readonly smrshDirectories: readonly string[];
+  readonly run: Runner;
+  readonly inspect: Inspect;
+}
+
+/** Everything that the registry hands to the mailers. */
+export interface MailerNeeds extends SmtpNeeds, LocalNeeds {}

@@ -175,7 +175,8 @@ function extensionsOf(reply: PeerReply): ReadonlyMap<string, string> {
 async function secure(o: Opening): Promise<Outcome | null> {
   const { needs, candidate, address, wire } = o;
   const tls = needs.tls;
-  if (tls === null || !o.extensions.has("STARTTLS")) return null;
+  // A Unix socket has no wire to protect.
+  if (tls === null || address === "" || !o.extensions.has("STARTTLS")) return null;
   const wanted = await tls.wanted(candidate.name, address);
   if (wanted.kind === "tempfail")
     return declined(

@@ -7,11 +7,11 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { MailerSpec } from "../config/configuration.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Attempt, Mailer } from "../spool/mailer.ts";
-import { addressFamily, connectTcp } from "../sys/net.ts";
+import { addressFamily, connectTcp, connectUnix } from "../sys/net.ts";
 import { limitMs } from "./deadlines.ts";
 import type { HostStatus } from "./hoststatus.ts";
 import { expandWord, wordsOf } from "./mailerargs.ts";
-import type { Candidate, SmtpNeeds } from "./needs.ts";
+import type { Candidate, Hosts, SmtpNeeds } from "./needs.ts";
 import { payloadSize } from "./payload.ts";
 import type { Pool } from "./pool.ts";
 import { type Manner, type Opened, openSession, type Session } from "./session.ts";
@@ -73,7 +73,8 @@ export class SmtpMailer implements Mailer {
   async deliver(attempt: Attempt): Promise<readonly Outcome[]> {
     const to = attempt.recipients;
     const target = this.#target(attempt.host);
-    const hosts = await this.#needs.hosts(target.host, this.#spec);
+    const hosts =
+      target.path === "" ? await this.#needs.hosts(target.host, this.#spec) : ofSocket(target.path);
     if (hosts.kind === "outcome") return to.map((r) => hosts.outcome(r.address));
     const letter = await this.#letter(attempt);
     const { sizeMax } = this.#spec;
@@ -96,13 +97,14 @@ export class SmtpMailer implements Mailer {
     return Promise.resolve();
   }
 
-  /** Host string and port that A= makes of the resolved host: `TCP $h 587`. */
-  #target(host: string): { readonly host: string; readonly port: number } {
+  /** Host string and port that A= makes of the resolved host: `TCP $h 587`; or the socket of `FILE /path`. */
+  #target(host: string): { readonly host: string; readonly port: number; readonly path: string } {
     const words = wordsOf(this.#spec.args);
     const macros = new Map([["h", host]]);
+    if (words[0] === "FILE") return { host: "", port: 0, path: expandWord(words[1] ?? "", macros) };
     const named = words[1] === undefined ? host : expandWord(words[1], macros);
     const port = words[2] ?? "smtp";
-    return { host: named, port: PORTS.get(port) ?? (Number(port) || 25) };
+    return { host: named, port: PORTS.get(port) ?? (Number(port) || 25), path: "" };
   }
 
   async #letter(attempt: Attempt): Promise<Letter> {
@@ -197,6 +199,7 @@ export class SmtpMailer implements Mailer {
   /** A session with the first address of the host that gives one. */
   async #open(candidate: Candidate, first: boolean): Promise<Opened> {
     const { status, watch } = this.#shared;
+    if (candidate.name.startsWith("/")) return this.#openSocket(candidate);
     const addresses = await this.#addresses(candidate);
     if (!addresses.ok) return addresses;
     const options = this.#needs.options;
@@ -220,6 +223,11 @@ export class SmtpMailer implements Mailer {
     return err(failure);
   }
 
+  #openSocket(candidate: Candidate): Promise<Opened> {
+    const connecting = connectUnix(candidate.name, limitMs(this.#needs.options["Timeout.connect"]));
+    return openSession(this.#needs, this.#shared.watch, this.#manner, candidate, "", connecting);
+  }
+
   async #addresses(candidate: Candidate): Promise<Result<readonly string[], Outcome>> {
     if (addressFamily(candidate.name) !== 0) return ok([candidate.name]);
     const found = await this.#needs.addresses(candidate.name);
@@ -240,6 +248,11 @@ export class SmtpMailer implements Mailer {
       }),
     );
   }
+}
+
+/** A Unix socket as the one host there is. */
+function ofSocket(path: string): Hosts {
+  return { kind: "hosts", candidates: [{ name: path, shown: path, port: 0 }] };
 }
 
 /** The local address when it can be used towards `address`. */
