@@ -71,9 +71,11 @@ function usableMechanisms(
   const usable: string[] = [];
   for (const word of mechanisms) {
     const mechanism = word.toUpperCase();
-    if (!MECHANISMS.includes(mechanism))
-      state.warn(place, `${what}: ${word} is not in this build and is left out`);
-    else if (!usable.includes(mechanism)) usable.push(mechanism);
+    if (!MECHANISMS.includes(mechanism)) {
+      // The default list loses what the build has not without a word: nobody asked for it.
+      if (what === "TRUST_AUTH_MECH" || state.m4.macro(what) !== undefined)
+        state.warn(place, `${what}: ${word} is not in this build and is left out`);
+    } else if (!usable.includes(mechanism)) usable.push(mechanism);
   }
   return usable;
 }
@@ -113,6 +115,12 @@ function checkOptions(state: McState, given: Options, start: Place): Options {
     const [there, missing] = state.value(cert) === "" ? [key, cert] : [cert, key];
     state.warn(at(there), `${there} without ${missing}: ${side}`);
   }
+  for (const [conf, symbol] of [
+    ["confSERVER_CERT", "TLS_SERVER"],
+    ["confCLIENT_CERT", "TLS_CLIENT"],
+  ] as const)
+    if (state.value(conf) !== "" && !state.build.available(symbol))
+      state.error(at(conf), state.build.missing(conf));
   if (state.m4.macro("confUNSAFE_GROUP_WRITES") !== undefined)
     state.warn(
       at("confUNSAFE_GROUP_WRITES"),
@@ -220,7 +228,7 @@ function classes(state: McState, start: Place): Record<string, readonly string[]
   state.addMembers("t", "root daemon");
   const trusted = state.classes.get("TrustAuthMech");
   if (trusted !== undefined) {
-    const place = state.mailersBegan ?? start;
+    const place = state.used.get("TRUST_AUTH_MECH") ?? start;
     state.classes.set("TrustAuthMech", usableMechanisms(state, trusted, "TRUST_AUTH_MECH", place));
   }
   return Object.fromEntries([...state.classes].sort(([a], [b]) => (a < b ? -1 : 1)));

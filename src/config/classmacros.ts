@@ -39,6 +39,7 @@ export const CLASS_DIRECTIVES: readonly Directive[] = ROWS.map(([name, classes, 
     if (text.trim() === "") state.warn(call.place, `${name} without a name has no effect`);
     if (call.args.slice(1).some((more) => more.trim() !== ""))
       state.warn(call.place, `${name} reads its first argument only; separate names by blanks`);
+    state.used.set(name, call.place);
     for (const target of classes) {
       if (file) {
         if (text.trim() !== "") state.addClassFile(target, text, call.place);

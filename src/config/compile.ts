@@ -8,6 +8,7 @@ import { digest } from "../sys/crypto.ts";
 import { directoryOf, isAbsolutePath, joinPath } from "../sys/path.ts";
 import { assemble, PRESET } from "./assemble.ts";
 import type { Configuration, Place, Warning } from "./configuration.ts";
+
 import { M4, type M4Call, type M4Message } from "./m4.ts";
 import { defineBuiltins } from "./m4builtins.ts";
 import { type BuildFacts, McState } from "./mcstate.ts";
@@ -17,6 +18,8 @@ import { directives } from "./system.ts";
 
 /** Reads a whole file by the path that the configuration uses. */
 export type SourceReader = (path: string) => Lookup<Buffer>;
+
+export { formatMessage } from "./message.ts";
 
 export interface Compilation {
   /** null when there is any error. */
@@ -32,11 +35,6 @@ const SENDMAIL_CF = /(^|\/)(cf|cfhead|proto|version)\.m4$/;
 const DEBIAN_AUTOCONF = /(^|\/)debian\/autoconf\.m4$/;
 /** Files that Debian's packages write beside a sendmail.mc; their absence elsewhere is not the administrator's fault. */
 const DEBIAN_GENERATED = /^\/etc\/mail\/(tls\/starttls|sasl\/sasl|m4\/(dialup|provider))\.m4$/;
-
-/** `file:line:column: text`. */
-export function formatMessage(place: Place | null, message: string): string {
-  return place === null ? message : `${place.file}:${place.line}:${place.column}: ${message}`;
-}
 
 class SourceTree {
   readonly sources: { path: string; sha256: string }[] = [];

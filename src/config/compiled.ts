@@ -4,8 +4,9 @@
 
 import { err, ok, type Result } from "../base/result.ts";
 import { digest } from "../sys/crypto.ts";
-import { compileMc, type SourceReader } from "./compile.ts";
+import type { SourceReader } from "./compile.ts";
 import type { Configuration } from "./configuration.ts";
+import { defaultConfiguration } from "./defaults.ts";
 import { defaultOptions } from "./options.ts";
 import { OPTION_ROWS } from "./optiontable.ts";
 
@@ -25,24 +26,6 @@ function isObject(value: unknown): value is Json {
 
 function isStrings(value: unknown): boolean {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
-}
-
-let template: Configuration | null = null;
-
-/** A configuration of defaults: what `OSTYPE(unknown)` and the two mailers alone compile to. For tests, tools and checks. */
-export function defaultConfiguration(): Configuration {
-  if (template === null) {
-    const text = "OSTYPE(`unknown')dnl\nMAILER(`local')dnl\nMAILER(`smtp')dnl\n";
-    const build = { available: () => true, missing: (what: string) => what };
-    const { configuration } = compileMc(
-      "default.mc",
-      () => ({ kind: "found", value: Buffer.from(text) }),
-      build,
-    );
-    if (configuration === null) throw new Error("the default configuration does not compile");
-    template = { ...configuration, sources: [] };
-  }
-  return structuredClone(template);
 }
 
 function checkOptions(value: unknown): Result<Configuration["options"]> {
@@ -92,6 +75,21 @@ function sameShape(value: unknown, model: unknown, path: string): string {
   return "";
 }
 
+/** A default configuration with one sample where a list is empty, and without what is checked elsewhere. */
+function shape(): Json {
+  const { options: _options, features, ...rest } = defaultConfiguration();
+  const map = { zone: "", message: "", tempMessage: "", results: [""], enhanced: true };
+  const kept = Object.entries({ ...features, dnsbl: [map] }).filter(([key]) => !LOOSE_FEATURES.has(key));
+  return {
+    ...rest,
+    sources: [{ path: "", sha256: "" }],
+    clients: rest.daemons,
+    queueGroups: [{ name: "", equates: "" }],
+    warnings: [{ message: "" }],
+    features: Object.fromEntries(kept),
+  };
+}
+
 /** Values that are null in the default configuration and objects otherwise: which texts they must hold. */
 const NULLABLE_TEXTS: readonly (readonly [path: readonly string[], members: readonly string[]])[] = [
   [["smartHost"], ["mailer", "host"]],
@@ -130,7 +128,7 @@ const LOOSE_FEATURES = new Set(["alwaysAddDomain", "greetPauseMs", "smrsh"]);
 function checkNullable(json: Json): string {
   for (const [path, members] of NULLABLE_TEXTS) {
     let value: unknown = json;
-    for (const key of path) value = isObject(value) ? value[key] : undefined;
+    for (const key of path) value = isObject(value) ? value[key] : value;
     if (value === null) continue;
     if (!isObject(value)) return path.join(".");
     for (const member of members) if (typeof value[member] !== "string") return `${path.join(".")}.${member}`;
@@ -163,18 +161,18 @@ export function parseCompiled(text: string): Result<Configuration> {
     );
   const options = checkOptions(json["options"]);
   if (!options.ok) return err(`damaged compiled configuration: ${options.error}`);
-  const { options: _options, ...model } = defaultConfiguration();
-  const features = new Map(Object.entries(model.features).filter(([key]) => !LOOSE_FEATURES.has(key)));
-  const wrong =
-    sameShape(json, { ...model, features: Object.fromEntries(features) }, "") || checkNullable(json);
+  const wrong = sameShape(json, shape(), "") || checkNullable(json);
   if (wrong !== "") return err(`damaged compiled configuration: ${wrong}`);
   return ok({ ...(json as unknown as Configuration), options: options.value });
 }
 
-/** Whether a source of the compiled form has changed or cannot be read. Without sources (a config image carries its own hashes) nothing is stale. */
-export function isStale(configuration: Configuration, reader: SourceReader): boolean {
-  return configuration.sources.some(({ path, sha256 }) => {
+/**
+ * The path of the first source that has changed or cannot be read, null when the compiled form is fresh. One without sources is.
+ */
+export function isStale(configuration: Configuration, reader: SourceReader): string | null {
+  for (const { path, sha256 } of configuration.sources) {
     const bytes = reader(path);
-    return bytes.kind !== "found" || digest("sha256", bytes.value).toString("hex") !== sha256;
-  });
+    if (bytes.kind !== "found" || digest("sha256", bytes.value).toString("hex") !== sha256) return path;
+  }
+  return null;
 }

@@ -2,8 +2,9 @@
 // Messages are Sendmail's (cf/feature/*.m4), without the leading "*** ERROR:".
 
 import type { Features, MapSpec, Place } from "./configuration.ts";
+import type { Mutable } from "./defaults.ts";
 import { parseMapSpec } from "./mapspec.ts";
-import type { McState, Mutable } from "./mcstate.ts";
+import type { McState } from "./mcstate.ts";
 
 /** One use of FEATURE(). */
 export interface FeatureUse {

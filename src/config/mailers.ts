@@ -201,8 +201,8 @@ interface MailerGroup {
 
 // biome-ignore format: one group a line.
 export const MAILER_GROUPS: readonly MailerGroup[] = [
-  { name: "local", doc: "local (mailboxes) and prog (programs of aliases).", symbol: "", declare: declareLocal },
-  { name: "smtp", doc: "smtp, esmtp, smtp8, dsmtp and relay.", symbol: "", declare: declareSmtp },
+  { name: "local", doc: "local (mailboxes) and prog (programs of aliases).", symbol: "MAILER_LOCAL", declare: declareLocal },
+  { name: "smtp", doc: "smtp, esmtp, smtp8, dsmtp and relay.", symbol: "MAILER_SMTP", declare: declareSmtp },
   { name: "procmail", doc: "procmail with the rc file that the host part names.", symbol: "MAILER_PROCMAIL", declare: declareProcmail },
   { name: "cyrusv2", doc: "cyrusv2: LMTP to a socket.", symbol: "MAILER_LMTP", declare: declareCyrusV2 },
 ];

@@ -2,10 +2,9 @@
 // Order matters only where Sendmail says so (semantics section 1), and those rules stand with the directives.
 
 import { CONFIGURATION_ERRORS_MAX } from "../base/limits.ts";
-import type { ClassFile, Features, MailerSpec, Place, Warning } from "./configuration.ts";
+import type { ClassFile, MailerSpec, Place, Warning } from "./configuration.ts";
+import { noFeatures } from "./defaults.ts";
 import type { M4, M4Call } from "./m4.ts";
-
-export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Text of a directive that is understood at the end, with its place. */
 export interface Noted {
@@ -30,69 +29,11 @@ export interface Directive {
   run(call: M4Call, state: McState): string | undefined;
 }
 
-export function noFeatures(): Mutable<Features> {
-  return {
-    accessDb: null,
-    acceptUnqualifiedSenders: false,
-    acceptUnresolvableDomains: false,
-    allMasquerade: false,
-    alwaysAddDomain: null,
-    authInfo: null,
-    badMx: null,
-    bestMxIsLocal: null,
-    blockBadHelo: false,
-    blocklistRecipients: false,
-    compatCheck: false,
-    connControl: null,
-    delayChecks: "off",
-    dnsbl: [],
-    domainTable: null,
-    genericsEntireDomain: false,
-    genericsTable: null,
-    greetPauseMs: null,
-    limitedMasquerade: false,
-    localLmtp: null,
-    localNoMasquerade: false,
-    localProcmail: null,
-    lookupDotDomain: false,
-    looseRelayCheck: false,
-    mailerTable: null,
-    masqueradeEntireDomain: false,
-    masqueradeEnvelope: false,
-    msp: null,
-    noCanonify: null,
-    noDefaultMsa: false,
-    noPercentHack: "off",
-    noUucp: "off",
-    nullClient: null,
-    preserveLocalPlusDetail: false,
-    preserveLuserHost: false,
-    promiscuousRelay: false,
-    queueGroup: null,
-    rateControl: null,
-    redirect: false,
-    relayBasedOnMx: false,
-    relayEntireDomain: false,
-    relayHostsOnly: false,
-    relayLocalFrom: false,
-    relayMailFrom: "off",
-    requireRdns: false,
-    smrsh: null,
-    stickyHost: false,
-    tlsSessionFeatures: false,
-    useClientPtr: false,
-    useCtFile: false,
-    useCwFile: false,
-    virtUserEntireDomain: false,
-    virtUserTable: null,
-  };
-}
-
 export class McState {
   readonly m4: M4;
   readonly build: BuildFacts;
   readonly features = noFeatures();
-  /** Features in use and where they were asked for. */
+  /** Features and class directives in use, and where they were asked for last. */
   readonly used = new Map<string, Place>();
   readonly classes = new Map<string, string[]>();
   readonly classFiles: ClassFile[] = [];

@@ -242,6 +242,11 @@ function sameSocket(a: DaemonSpec, b: DaemonSpec): boolean {
 
 /** The listeners: those of DAEMON_OPTIONS, or MTA on port 25; and MSA on 587 unless no_default_msa. */
 export function listeners(state: McState): DaemonSpec[] {
+  const [asked] = state.daemons;
+  if (!state.build.available("LISTENER")) {
+    if (asked !== undefined) state.error(asked.place, state.build.missing("DAEMON_OPTIONS"));
+    return [];
+  }
   const given = readAll(state, state.daemons, "DaemonPortOptions");
   for (const [index, { spec, place }] of given.entries()) {
     const other = given.slice(0, index).find((earlier) => sameSocket(earlier.spec, spec));

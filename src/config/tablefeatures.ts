@@ -95,7 +95,7 @@ function lookupDotDomain(use: FeatureUse): void {
 
 // biome-ignore format: one feature a line.
 export const TABLE_FEATURES: readonly FeatureEntry[] = [
-  feature("access_db", "map, skip, lookupdotdomain, relaytofulladdress", 4, "Decisions about clients, senders and recipients from the access table.", accessDb, "FEATURE_ACCESS_DB"),
+  feature("access_db", "map, skip, lookupdotdomain, relaytofulladdress", 4, "Decisions about clients, senders and recipients from the access table.", accessDb),
   feature("authinfo", "map", 1, "Credentials for servers from a table of their own.", (use) => { const map = mapArgument(use, "authinfo"); if (map !== null) use.state.features.authInfo = map; }),
   feature("badmx", "pattern", 1, "Refuse senders whose MX records cannot be true.", badMx),
   feature("blacklist_recipients", "", 0, "Old name of blocklist_recipients.", blacklist),

@@ -1,12 +1,9 @@
-// Finding and loading a configuration: a .mc, a compiled sendmail.cf, or a folder of either form (contract section 2).
+// Finding a configuration and compiling it where it lies: a .mc, a compiled sendmail.cf, or a folder of either form (contract section 2).
 // /etc/mail in the text of a configuration means the folder it came from, so that a candidate is checked as it stands.
 
 import { err, ok, type Result } from "../base/result.ts";
 import { baseName, directoryOf, joinPath } from "../sys/path.ts";
 import { type Compilation, compileMc, type SourceReader, THIS_BUILD } from "./compile.ts";
-import { isStale, parseCompiled } from "./compiled.ts";
-import type { Configuration, Warning } from "./configuration.ts";
-import type { M4Message } from "./m4.ts";
 import type { BuildFacts } from "./mcstate.ts";
 
 /** Where a configuration lies. Paths are real ones. */
@@ -17,15 +14,6 @@ export interface Found {
   readonly root: string | null;
   readonly mc: string | null;
   readonly compiled: string | null;
-}
-
-export interface Loaded {
-  readonly found: Found;
-  readonly configuration: Configuration | null;
-  readonly errors: readonly M4Message[];
-  readonly warnings: readonly Warning[];
-  /** Whether the compiled form was taken. */
-  readonly fromCompiled: boolean;
 }
 
 const SETTINGS = "/etc/mail";
@@ -82,7 +70,7 @@ function shown<T extends { readonly place: { readonly file: string } | null }>(
 export function compileFound(
   found: Found & { mc: string },
   read: SourceReader,
-  build: BuildFacts,
+  build: BuildFacts = THIS_BUILD,
 ): Compilation {
   const reader = folderReader(found.mail, read);
   const result = compileMc(`${SETTINGS}/${baseName(found.mc)}`, reader, build);
@@ -91,40 +79,4 @@ export function compileFound(
     errors: shown(found.mail, result.errors),
     warnings: shown(found.mail, result.warnings),
   };
-}
-
-function failure(found: Found, file: string, message: string): Loaded {
-  return {
-    found,
-    configuration: null,
-    errors: [{ place: { file, line: 1, column: 1 }, message }],
-    warnings: [],
-    fromCompiled: false,
-  };
-}
-
-function loadCompiled(found: Found, read: SourceReader): Configuration | string {
-  const bytes = found.compiled === null ? null : read(found.compiled);
-  if (bytes?.kind !== "found") return "cannot be read";
-  const parsed = parseCompiled(bytes.value.toString("utf8"));
-  return parsed.ok ? parsed.value : parsed.error;
-}
-
-/** Loads what findConfiguration found: the compiled form when it is alone or fresh, else the .mc. */
-export function loadConfiguration(found: Found, read: SourceReader, build: BuildFacts = THIS_BUILD): Loaded {
-  const { mc, compiled } = found;
-  const reader = folderReader(found.mail, read);
-  const canCompile = mc !== null && build.available("MC");
-  if (compiled !== null) {
-    const configuration = loadCompiled(found, read);
-    const usable = typeof configuration !== "string" && !(canCompile && isStale(configuration, reader));
-    if (usable)
-      return { found, configuration, errors: [], warnings: configuration.warnings, fromCompiled: true };
-    if (!canCompile)
-      return failure(found, compiled, typeof configuration === "string" ? configuration : "is out of date");
-  }
-  if (mc === null || !canCompile)
-    return failure(found, mc ?? found.mail, build.missing("the compiler of sendmail.mc"));
-  const result = compileFound({ ...found, mc }, read, build);
-  return { found, ...result, fromCompiled: false };
 }
