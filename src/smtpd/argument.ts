@@ -68,11 +68,18 @@ export function parseAddressArgument(argument: string, word: "FROM" | "TO"): Res
     return err(reply(code, enhanced, `${shortened(text.trim())}... ${words}`));
   }
   const typed = text.slice(0, scanned.value.end);
+  const address = withoutBrackets(scanned.value.tokens);
   if (hasControl(typed))
-    return err(reply(553, "5.0.0", `${shortened(typed)}... Illegal character in address`));
+    return err(
+      reply(
+        501,
+        word === "FROM" ? "5.1.7" : "5.1.3",
+        `Syntax error in mailbox address "${shortened(address)}" (non-printable character)`,
+      ),
+    );
   return ok({
     typed,
-    address: withoutBrackets(scanned.value.tokens),
+    address,
     parameters: text.slice(scanned.value.end).trim(),
   });
 }

@@ -4,6 +4,7 @@
 import { AUTH_FAILURE_DELAY_MS, AUTH_FAILURES_MAX, AUTH_STEPS_MAX } from "../base/limits.ts";
 import type { Mechanism, ServerExchange, ServerStep } from "../sasl/mechanism.ts";
 import type { Session } from "./session.ts";
+import { shortened } from "./wording.ts";
 
 const NOTHING = Buffer.alloc(0);
 const MECHANISM_SHOWN_MAX = 32;
@@ -50,7 +51,7 @@ export function authVerb(session: Session, argument: string): Promise<void> | un
   }
   const response = initial === undefined ? null : decode(initial);
   if (initial !== undefined && response === null) {
-    session.answer(501, "5.5.4", "cannot decode AUTH parameter");
+    session.answer(501, "5.5.4", `cannot BASE64 decode '${shortened(initial)}'`);
     return undefined;
   }
   const exchange = new AuthExchange(session, mechanism, mechanism.server(auth.context(session.client)));
@@ -91,7 +92,7 @@ export class AuthExchange {
     const response = decode(line.trimEnd());
     if (response === null) {
       this.#session.auth = null;
-      this.#session.answer(501, "5.5.4", "cannot decode AUTH parameter");
+      this.#session.answer(501, "5.5.4", `cannot decode AUTH parameter ${shortened(line)}`);
       return;
     }
     if (this.#won === null) await this.step(response);

@@ -1,6 +1,7 @@
 // DATA: opens a draft, lets the data gate fill it, answers the final dot. 250 only when the intake has kept the promise that it
 // stands for (house promise 1). Whatever the answer, the transaction is gone afterwards.
 
+import { completeHeader } from "../mail/complete.ts";
 import type { Envelope, Origin } from "../mail/envelope.ts";
 import { reply } from "../mail/reply.ts";
 import type { Draft } from "../spool/intake.ts";
@@ -108,11 +109,18 @@ async function commit(
   transaction.draft = null;
   const origin = originOf(session);
   const raw = gate.header();
-  const made = session.service.complete(warned(session, raw), {
+  const { service } = session;
+  const made = completeHeader(warned(session, raw), {
     id: draft.id,
+    hostName: service.hostName,
+    version: service.version,
+    cfVersion: service.config.texts.cfVersion || service.version,
     origin,
     sender: transaction.sender,
-    recipients: transaction.recipients,
+    recipients: transaction.recipients.map((recipient) => recipient.address),
+    wallMs: service.clock.wallMs(),
+    noRecipientAction: service.config.options.NoRecipientAction,
+    fromInBrackets: service.config.texts.fromHeader === "<$g>",
   });
   const envelope = envelopeOf(session, transaction, origin, gate, made);
   const verdict = await draft.commit(envelope, made.header);

@@ -46,7 +46,7 @@ function isAtomText(text: string): boolean {
   return /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+$/.test(text);
 }
 
-function split(text: string): Result<Parameter[], Reply> {
+function split(text: string): readonly Parameter[] {
   const found: Parameter[] = [];
   let p = 0;
   const n = text.length;
@@ -64,11 +64,14 @@ function split(text: string): Result<Parameter[], Reply> {
     }
     // Sendmail steps over whatever ended the parameter, one character.
     p++;
-    if (found.length >= COMMAND_PARAMETERS_MAX) return err(reply(501, "5.5.4", "Too many parameters"));
     found.push({ keyword, value });
+    // One more than allowed is enough to say that there are too many.
+    if (found.length > COMMAND_PARAMETERS_MAX) break;
   }
-  return ok(found);
+  return found;
 }
+
+const TOO_MANY = reply(501, "5.5.4", "Too many parameters");
 
 function syntax(name: string): Reply {
   return reply(501, "5.5.4", `Syntax error in ${name} parameter value`);
@@ -189,13 +192,12 @@ export function parseMailParameters(text: string, rules: ParameterRules): Result
   const parameters: MailParameters = { size: 0, smtpUtf8: false, requireTls: false };
   if (text === "") return ok(parameters);
   const list = split(text);
-  if (!list.ok) return list;
-  for (const { keyword, value } of list.value) {
+  for (const { keyword, value } of list) {
     const rule = MAIL_RULES.get(keyword.toUpperCase());
     const problem = rule === undefined ? unrecognized(keyword) : rule(parameters, value, rules);
     if (problem !== null) return err(problem);
   }
-  return ok(parameters);
+  return list.length > COMMAND_PARAMETERS_MAX ? err(TOO_MANY) : ok(parameters);
 }
 
 function notifyWords(value: string): Result<readonly NotifyWord[], Reply> {
@@ -222,8 +224,7 @@ export function parseRcptParameters(text: string, rules: ParameterRules): Result
   const parameters: RcptParameters = {};
   if (text === "") return ok(parameters);
   const list = split(text);
-  if (!list.ok) return list;
-  for (const { keyword, value } of list.value) {
+  for (const { keyword, value } of list) {
     const name = keyword.toUpperCase();
     if (name !== "NOTIFY" && name !== "ORCPT") return err(unrecognized(keyword));
     if (!rules.dsn) return err(noDsn(name));
@@ -239,5 +240,5 @@ export function parseRcptParameters(text: string, rules: ParameterRules): Result
       parameters.orcpt = value;
     }
   }
-  return ok(parameters);
+  return list.length > COMMAND_PARAMETERS_MAX ? err(TOO_MANY) : ok(parameters);
 }

@@ -3,7 +3,6 @@
 // sessions that are open finish under theirs (contract section 5).
 
 import type { Configuration, DaemonSpec } from "../config/configuration.ts";
-import type { Envelope, Origin, Recipient } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";
 import type { Client, Policy } from "../policy/policy.ts";
 import type { Mechanism, ServerContext } from "../sasl/mechanism.ts";
@@ -73,21 +72,6 @@ export interface TlsUpgradeOptions {
   readonly listener: string;
 }
 
-/** What the fields that we add to a header are made of. */
-export interface MessageFacts {
-  readonly id: string;
-  readonly origin: Origin;
-  readonly sender: string;
-  readonly recipients: readonly Recipient[];
-}
-
-/** A header ready to be stored, and what it said about its message. */
-export interface CompletedHeader {
-  readonly header: Buffer;
-  readonly precedence: Envelope["precedence"];
-  readonly urgency: Envelope["urgency"];
-}
-
 export interface Service {
   readonly config: Configuration;
   /** $j */
@@ -100,8 +84,6 @@ export interface Service {
   readonly resolver: Resolver;
   readonly clock: Clock;
   readonly log: Log;
-  /** Adds Received and what is missing to the header as received (mail/complete.ts). */
-  complete(raw: Buffer, facts: MessageFacts): CompletedHeader;
   readonly tls: ServerTls | null;
   readonly auth: ServerAuth | null;
   /** ETRN: runs the queue for `host` (or the queue group of `#name`: false when there is none). */

@@ -1,7 +1,13 @@
 // Commands that a client has no reason to repeat cost time when it does (Sendmail's checksmtpattack(): NOOP, HELO, VRFY, ETRN).
-// From the limit on each reply waits twice as long as the one before, up to four minutes; at twice the limit the connection ends.
+// From the limit on each reply waits twice as long as the one before, up to four minutes; a client that goes on for fifty of them has had enough chances.
 
-import { ETRN_COMMANDS_MAX, HELO_COMMANDS_MAX, THROTTLE_MS_MAX, VRFY_COMMANDS_MAX } from "../base/limits.ts";
+import {
+  BAD_COMMANDS_MAX,
+  ETRN_COMMANDS_MAX,
+  HELO_COMMANDS_MAX,
+  THROTTLE_MS_MAX,
+  VRFY_COMMANDS_MAX,
+} from "../base/limits.ts";
 
 export type ThrottleName = "noop" | "helo" | "verify" | "etrn";
 
@@ -24,7 +30,7 @@ export class Throttle {
     const max = this.#limits[name];
     const count = ++this.#counts[name];
     if (max <= 0 || count < max) return 0;
-    if (count >= 2 * max) return "stop";
+    if (count >= Math.max(2 * max, 2 * BAD_COMMANDS_MAX)) return "stop";
     return Math.min(1000 * 2 ** Math.min(count - max, 20), THROTTLE_MS_MAX);
   }
 

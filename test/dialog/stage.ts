@@ -6,7 +6,7 @@ import type { Configuration, DaemonSpec } from "../../src/config/configuration.t
 import { defaultOptions, type Options } from "../../src/config/options.ts";
 import type { Envelope } from "../../src/mail/envelope.ts";
 import { type Reply, reply } from "../../src/mail/reply.ts";
-import { type Client, OK, type Policy, type Verdict } from "../../src/policy/policy.ts";
+import { OK, type Policy, type Verdict } from "../../src/policy/policy.ts";
 import { makeSmtpd, type Smtpd } from "../../src/smtpd/server.ts";
 import { NO_DAEMON, type Service } from "../../src/smtpd/service.ts";
 import type { Draft, Intake } from "../../src/spool/intake.ts";
@@ -112,7 +112,10 @@ export function resolverOf(names: ReadonlyMap<string, string>): Resolver {
 
 /** The part of a configuration that smtpd/ reads. */
 export function configurationOf(options: Partial<Options> = {}): Configuration {
-  return { options: { ...defaultOptions(), ...options } } as unknown as Configuration;
+  return {
+    options: { ...defaultOptions(), ...options },
+    texts: { cfVersion: "", fromHeader: "" },
+  } as unknown as Configuration;
 }
 
 export interface Stage {
@@ -155,7 +158,6 @@ export function makeStage(over: StageOptions = {}): Stage {
     resolver: resolverOf(new Map([["192.0.2.1", "client.test"]])),
     clock: over.clock ?? systemClock,
     log: { line: (level, text) => void log.push(`${level} ${text}`) },
-    complete: (raw) => ({ header: raw, precedence: 0, urgency: "normal" }),
     tls: null,
     auth: null,
     etrn: () => true,
