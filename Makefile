@@ -5,7 +5,7 @@ BOARD ?= qemu-x86_64
 NODE := scripts/node
 SETUP := scripts/setup.sh
 
-.PHONY: help run serve test test-unit test-boot bundle image config menuconfig savedefconfig oracle tidy format size clean
+.PHONY: help run serve test test-unit test-boot bundle image flash config menuconfig savedefconfig oracle tidy format size clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -44,6 +44,11 @@ bundle:
 image:
 	@$(SETUP) bundle image
 	@$(NODE) scripts/image.ts $(BOARD)
+
+## make flash     BOARD=b DEVICE=/dev/sdX  write that to a card or disk, after asking
+flash:
+	@$(SETUP) bundle image
+	@$(NODE) scripts/flash.ts $(BOARD) "$(DEVICE)"
 
 ## make config    CONFIG=dir OUT=file  compile and sign a configuration image from a folder
 config:
