@@ -149,6 +149,7 @@ class Transaction {
     const answer = await wire.read(limitMs(options["Timeout.mail"]));
     this.#stale = isBroken(answer) ? answer.broken === "closed" : answer.code === 421;
     if (isBroken(answer)) return this.#broke(answer, mail);
+    if (replyClass(answer) === 3) return this.#confused(mail);
     const taken = replyClass(answer) === 2;
     if (!taken) {
       const exit = answer.code === 501 || answer.code === 553 ? 65 : 69;
@@ -162,6 +163,7 @@ class Transaction {
       if (!pipelined) wire.command(line);
       const said = await wire.read(timeoutMs);
       if (isBroken(said)) return this.#broke(said, line);
+      if (replyClass(said) === 3) return this.#confused(line);
       if (taken) this.#recipientAnswer(i, line, said);
     }
     if (!pipelined) {
@@ -176,13 +178,14 @@ class Transaction {
     const kind = replyClass(said);
     if (kind === 2) return;
     const shown = this.#to[index]?.shown ?? "";
-    const exit = KNOWN_USER_CODES.has(said.code) ? 67 : kind === 5 ? 69 : 76;
+    const exit = KNOWN_USER_CODES.has(said.code) ? 67 : 69;
     this.#results[index] = { outcome: refused(this.#scene(line), said, exit, shown), again: kind === 4 };
     this.#after(said);
   }
 
   #dataAnswer(go: Answer, taken: boolean): boolean {
     if (isBroken(go)) return this.#broke(go, "DATA");
+    if (replyClass(go) === 2) return this.#confused("DATA");
     const wanted = this.#open().length > 0;
     if (go.code === 354) {
       if (wanted && taken) return true;
@@ -191,8 +194,7 @@ class Transaction {
       return false;
     }
     if (wanted) {
-      const exit = replyClass(go) === 5 ? 69 : 76;
-      this.#settleOpen(() => refused(this.#scene("DATA"), go, exit, ""), replyClass(go) === 4);
+      this.#settleOpen(() => refused(this.#scene("DATA"), go, 69, ""), replyClass(go) === 4);
     }
     return this.#after(go);
   }
@@ -229,21 +231,32 @@ class Transaction {
     const scene = this.#scene(".");
     if (isBroken(said)) return { outcome: lost(scene, said), again: false };
     if (replyClass(said) === 2 && whole) return { outcome: sent(scene, said, kind), again: false };
-    if (replyClass(said) === 2) {
-      const early: Broken = { broken: "garbage", why: "accepted before the end of the message" };
-      return { outcome: lost(scene, early), again: false };
+    if (replyClass(said) < 4) {
+      this.#session.wire.destroy("answers out of step");
+      const why = whole ? "unexpected reply to the final dot" : "accepted before the end of the message";
+      return { outcome: lost(scene, { broken: "garbage", why }), again: false };
     }
     const exit = Math.trunc(said.code / 10) % 10 === 5 ? 69 : 76;
     const shown = this.#letter.perRecipient ? (this.#to[index]?.shown ?? "") : "";
     const user = this.#letter.perRecipient && KNOWN_USER_CODES.has(said.code) ? 67 : exit;
-    const scenery = replyClass(said) === 3 ? 76 : user;
-    return { outcome: refused(scene, said, scenery, shown), again: false };
+    return { outcome: refused(scene, said, user, shown), again: false };
   }
 
   /** After 421 the host closes; so do we. Always false, for the caller's convenience. */
   #after(said: PeerReply): false {
     if (said.code === 421) this.#session.wire.destroy("421");
     return false;
+  }
+
+  /**
+   * An answer that no command of ours can have: the peer left one out or said one too many, so none before it can be
+   * trusted to belong to its command either. Everybody is deferred, the connection ends.
+   */
+  #confused(command: string): false {
+    const broken: Broken = { broken: "garbage", why: "answers out of step" };
+    this.#session.wire.destroy(broken.why);
+    this.#results.fill(null);
+    return this.#broke(broken, command);
   }
 
   #broke(broken: Broken, command: string): false {
