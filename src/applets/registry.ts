@@ -17,6 +17,8 @@ const entry = (names: string, summary: string, load: () => Promise<Applet>): App
 
 // biome-ignore format: one line each, the mark at the end
 export const APPLETS: readonly AppletEntry[] = [
+  entry("check", "say every error of a configuration", async () => (await import("./check.ts")).check), // CONFIG_APPLET_CHECK
   entry("features", "what this build contains and what it lacks", async () => (await import("./features.ts")).features),
+  entry("m4", "compile sendmail.mc to sendmail.cf", async () => (await import("./m4.ts")).m4), // CONFIG_APPLET_CHECK
   entry("version", "version and board of this binary", async () => (await import("./version.ts")).version),
 ];

@@ -121,11 +121,20 @@ function prepare(
 
 /**
  * Compiles the .mc at `path`. `reader` gets the paths as they are written in the configuration (include, relative ones beside the
- * including file); `build` says what there is, this binary unless a test says otherwise.
+ * including file); `build` says what there is, this binary unless a test says otherwise; `defines` are m4's -D arguments, NAME[=VALUE].
  */
-export function compileMc(path: string, reader: SourceReader, build: BuildFacts = THIS_BUILD): Compilation {
+export function compileMc(
+  path: string,
+  reader: SourceReader,
+  build: BuildFacts = THIS_BUILD,
+  defines: readonly string[] = [],
+): Compilation {
   const start: Place = { file: path, line: 1, column: 1 };
   const { state, sources } = prepare(start, (get) => new SourceTree(reader, get), build);
+  for (const define of defines) {
+    const [name = "", ...value] = define.split("=");
+    if (name !== "") state.m4.define(name, value.join("="), start);
+  }
   const main = sources.read(path);
   if (main.kind !== "found") {
     const reason = main.kind === "absent" ? "cannot open: No such file or directory" : main.reason;

@@ -1,0 +1,72 @@
+// m4 /etc/mail/sendmail.mc > /etc/mail/sendmail.cf: compiles a configuration, the result on standard output is JSON.
+// Options of the real m4 that the usual Makefiles give (-D, -I, -U) are accepted; cf.m4 before the .mc is not needed.
+
+import { compileMc, formatMessage } from "../config/compile.ts";
+import { formatCompiled } from "../config/compiled.ts";
+import { readFileLookup } from "../sys/files.ts";
+import { absolutePath } from "../sys/path.ts";
+import { type Applet, EX } from "./applet.ts";
+
+const SENDMAIL_M4 = /(^|\/)(cf|cfhead|proto)\.m4$/;
+
+export const m4: Applet = {
+  names: ["m4"],
+  summary: "compile sendmail.mc to sendmail.cf",
+  help: `usage: m4 FILE.mc > sendmail.cf
+
+Compiles a sendmail.mc to the form that the gateway runs: JSON, with every default
+written out. Errors are said all at once, as file:line:column: reason, with exit
+status 78; then nothing is written. Warnings go to standard error.
+
+  -D NAME[=VALUE], -I DIR, -U NAME   accepted as m4 takes them (-I has no effect)
+  cf.m4 before FILE.mc               accepted; Sendmail's own macros are built in
+`,
+  async run(args, io) {
+    const files: string[] = [];
+    const defines: string[] = [];
+    for (let i = 0; i < args.length; i += 1) {
+      const arg = args[i] ?? "";
+      const flag = /^-([DIU])(.*)$/s.exec(arg);
+      if (flag !== null) {
+        const value = flag[2] === "" ? (args[++i] ?? "") : (flag[2] ?? "");
+        if (flag[1] === "D") defines.push(value);
+      } else if (arg.startsWith("-") && arg !== "-") {
+        io.err(`m4: unknown option ${arg}\n${m4.help.split("\n")[0]}\n`);
+        return EX.USAGE;
+      } else if (!SENDMAIL_M4.test(arg)) files.push(arg);
+    }
+    const [file] = files;
+    if (file === undefined || files.length > 1) {
+      io.err(`${m4.help.split("\n")[0]}\n`);
+      return EX.USAGE;
+    }
+    const path = file === "-" ? file : file.startsWith("/") ? file : absolutePath(io.cwd, file);
+    const input = file === "-" ? await readAll(io.stdin) : null;
+    const result = compileMc(
+      path,
+      (name) => (name === "-" && input !== null ? { kind: "found", value: input } : readFileLookup(name)),
+      undefined,
+      defines,
+    );
+    for (const warning of result.warnings)
+      io.err(`${formatMessage(warning.place, `warning: ${warning.message}`)}\n`);
+    for (const error of result.errors) io.err(`${formatMessage(error.place, error.message)}\n`);
+    if (result.configuration === null) return EX.CONFIG;
+    io.out(formatCompiled(result.configuration));
+    return EX.OK;
+  },
+};
+
+/** A configuration on standard input is read up to this size. */
+const INPUT_BYTES_MAX = 1024 * 1024;
+
+async function readAll(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    size += chunk.length;
+    if (size > INPUT_BYTES_MAX) break;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
