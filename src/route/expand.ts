@@ -10,7 +10,16 @@ import { type Reply, reply } from "../mail/reply.ts";
 import type { Account, RecipientFile } from "./account.ts";
 import { localAddress } from "./localaddr.ts";
 import { type RunOptions, startRun } from "./parse.ts";
-import { finished, hasFlag, prefixed, type Resolution, resolveTokens, scanRefusal } from "./resolve.ts";
+import {
+  finished,
+  hasFlag,
+  LOOP_REPLY,
+  prefixed,
+  type Resolution,
+  resolveTokens,
+  scanRefusal,
+  scanSmtpAddress,
+} from "./resolve.ts";
 import type { Trace } from "./run.ts";
 import type { Site } from "./site.ts";
 
@@ -73,6 +82,7 @@ interface Node {
 
 const EXIT_USAGE = 64;
 const EXIT_NOUSER = 67;
+const EXIT_SOFTWARE = 70;
 
 class Expander {
   readonly #site: Site;
@@ -124,10 +134,13 @@ class Expander {
   }
 
   async start(address: string): Promise<void> {
-    const scanned = scanAddress(address);
-    const resolution = scanned.ok
-      ? await resolveTokens(startRun(this.#site, this.#options), scanned.value.tokens)
-      : scanRefusal(scanned.error);
+    const scanned = scanSmtpAddress(address);
+    const resolution =
+      scanned.kind === "error"
+        ? scanned
+        : await resolveTokens(startRun(this.#site, this.#options), scanned.tokens);
+    if (resolution.kind === "route" && resolution.loop)
+      this.#fail({ address, parent: null }, LOOP_REPLY, EXIT_SOFTWARE);
     const node = this.#node(address, resolution, null);
     if (node !== null) await this.#recipient(node, 0);
   }
@@ -436,7 +449,8 @@ export async function verifyRecipient(
   options: RunOptions = {},
 ): Promise<Verification> {
   const expander = new Expander(site, options, true);
-  await expander.start(address);
+  // The address as typed: angle brackets tell a colon in a host from a group's.
+  await expander.start(typed === "" ? address : typed);
   const problem = expander.errors[0];
   if (problem !== undefined) return { kind: "refused", reply: prefixed(problem.reply, typed) };
   const last = expander.nodes.at(-1);

@@ -177,7 +177,8 @@ async function parse1(run: Run, address: Focus): Promise<Parsed> {
 
 /** The decision for a canonical address. Restarts are bounded by REWRITE_DEPTH_MAX. */
 export async function parse(run: Run, address: Focus): Promise<Parsed> {
-  if (++run.depth > REWRITE_DEPTH_MAX / 2) return { kind: "loop" };
+  // One restart is three of Sendmail's nested rule sets.
+  if (++run.depth > REWRITE_DEPTH_MAX / 3) return { kind: "loop" };
   const peeled = await peel(run, address);
   if (peeled.kind === "error" || peeled.kind === "loop" || peeled.kind === "mailer") return peeled;
   return redirected(run, peeled) ?? (await parse1(run, peeled));

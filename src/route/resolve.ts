@@ -1,12 +1,13 @@
 // resolveRecipient: one recipient address, before aliasing, to mailer, host and user, or the refusal that RCPT gets. This is what
 // rule sets canonify and parse and the mailer's recipient rewriting make of it; local aliases and accounts come later (expand.ts).
 
+import { REWRITE_DEPTH_MAX } from "../base/limits.ts";
 import { type AddressError, joinTokens, scanAddress } from "../mail/address.ts";
 import { type Focus, focus, focusToText } from "../mail/focus.ts";
 import { addressPrefixed, type Reply, reply } from "../mail/reply.ts";
 import { canonify } from "./canonify.ts";
 import { placed, type Style, styleOf } from "./masquerade.ts";
-import { parse, type RunOptions, startRun } from "./parse.ts";
+import { parse, peel, type RunOptions, startRun } from "./parse.ts";
 import type { Parsed, Run } from "./run.ts";
 import type { Site } from "./site.ts";
 
@@ -21,7 +22,16 @@ export interface Route {
   readonly final: boolean;
   /** Why the recipient has to wait (a lookup failed for now), "" when it has not. */
   readonly wait: string;
+  /** Rewriting did not come to an end: the address is taken for a local name, and RCPT is refused with LOOP_REPLY. */
+  readonly loop: boolean;
 }
+
+/** What Sendmail says when tables send an address round in circles. */
+export const LOOP_REPLY: Reply = reply(
+  554,
+  "5.0.0",
+  `rewrite: excessive recursion (max ${REWRITE_DEPTH_MAX}), ruleset canonify`,
+);
 
 export interface RouteError {
   readonly kind: "error";
@@ -125,6 +135,7 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
       user: focusToText(start),
       final: true,
       wait: "",
+      loop: true,
     };
   }
   const name = parsed.mailer.toLowerCase();
@@ -146,6 +157,7 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
     user: foldUser ? asciiLower(text) : text,
     final: parsed.final,
     wait: run.tempfail,
+    loop: false,
   };
 }
 
@@ -178,4 +190,56 @@ export async function resolveRecipient(
   const scanned = scanAddress(address);
   if (!scanned.ok) return scanRefusal(scanned.error);
   return resolveTokens(startRun(site, options), scanned.value.tokens);
+}
+
+/**
+ * An address as the policy rules see it: host canonical, our own names peeled off `user%site@us`. null when it makes no sense.
+ */
+export async function canonicalAddress(site: Site, text: string): Promise<Focus | null> {
+  const scanned = scanAddress(text);
+  if (!scanned.ok) return null;
+  return canonicalTokens(site, scanned.value.tokens);
+}
+
+/** canonicalAddress() of tokens. */
+export async function canonicalTokens(site: Site, tokens: readonly string[]): Promise<Focus | null> {
+  const run = startRun(site);
+  const peeled = await peel(run, await canonify(run, focus(tokens, site.routing)));
+  return peeled.kind === "error" || peeled.kind === "loop" || peeled.kind === "mailer" ? null : peeled;
+}
+
+/** What is wrong with a sender before any rule is asked: syntax, `error:` routes, programs and files as senders; null: nothing. */
+export async function senderRefusal(site: Site, typed: string): Promise<Reply | null> {
+  const scanned = scanSmtpAddress(typed);
+  if (scanned.kind === "error") return scanned.reply;
+  const resolution = await resolveTokens(startRun(site), scanned.tokens);
+  if (resolution.kind === "error") return resolution.reply;
+  if (resolution.loop) return LOOP_REPLY;
+  if (["prog", "*file*", "*include*"].includes(resolution.mailer))
+    return reply(553, "5.1.7", "Invalid sender address");
+  return null;
+}
+
+/** Sendmail's MAXNAME less one: the longest address a client may give. */
+const SMTP_ADDRESS_BYTES_MAX = 255;
+
+/** Scans the argument of MAIL or RCPT: shorter and plainer than addresses in headers. */
+export function scanSmtpAddress(
+  typed: string,
+): RouteError | { readonly kind: "scanned"; readonly tokens: readonly string[] } {
+  if (typed.length > SMTP_ADDRESS_BYTES_MAX) {
+    const shown = typed.slice(0, SMTP_ADDRESS_BYTES_MAX);
+    const text = `Address "${shown}" too long (${SMTP_ADDRESS_BYTES_MAX} bytes max)`;
+    return { kind: "error", reply: reply(553, "5.1.0", text), exit: 64 };
+  }
+  if (/[\x80-\uffff]/.test(typed)) {
+    const shown = typed.replace(/[\x80-\uffff]/g, "?");
+    return {
+      kind: "error",
+      reply: reply(501, "5.1.3", `8-bit character in mailbox address "${shown}"`),
+      exit: 64,
+    };
+  }
+  const scanned = scanAddress(typed);
+  return scanned.ok ? { kind: "scanned", tokens: scanned.value.tokens } : scanRefusal(scanned.error);
 }

@@ -122,6 +122,13 @@ export function openSite(config: Configuration, deps: SiteDeps): Result<Site> {
   if (config.features.virtUserTable !== null)
     for (const name of classes.VirtHost.values()) classes.R.add(name);
   if (config.features.redirect) classes.P.add("REDIRECT");
+  // block_bad_helo exempts the host itself, and refuses its literal names as HELO.
+  if (config.features.blockBadHelo) {
+    for (const name of ["127.0.0.1", "IPv6:0:0:0:0:0:0:0:1", "IPv6:::1"]) {
+      classes.R.add(name);
+      classes.w.add(`[${name}]`);
+    }
+  }
   const open = (spec: MapSpec | null | undefined): Table | null => (spec ? deps.openTable(spec) : null);
   const features = config.features;
   return ok({

@@ -1,0 +1,27 @@
+// The client as the rules see it: its name is trusted only when the forward lookup confirmed it (${client_name}).
+
+import type { Site } from "../route/site.ts";
+import { addressKey } from "./access.ts";
+import type { Client } from "./policy.ts";
+
+/** ${client_addr}: "192.0.2.1", "IPv6:..." or "" for a local process. */
+export function clientAddress(client: Client): string {
+  return addressKey(client.address);
+}
+
+/** ${client_name}: the confirmed name, else the address in brackets; "" for a local process. */
+export function clientName(client: Client): string {
+  if (client.address === "") return "";
+  return client.resolve === "ok" && !client.name.startsWith("[") ? client.name : `[${clientAddress(client)}]`;
+}
+
+/** Is the client this host (loopback, or a local process)? */
+export function isLoopback(client: Client): boolean {
+  const address = clientAddress(client);
+  return address === "" || address === "0" || address === "127.0.0.1" || address === "IPv6:0:0:0:0:0:0:0:1";
+}
+
+/** Is the client's confirmed name one of ours? */
+export function isOwnName(site: Site, client: Client): boolean {
+  return site.classes.w.has(clientName(client));
+}
