@@ -27,6 +27,7 @@ export const RECORD_TAIL_BYTES = 4;
 export const SEGMENT_HEAD_BYTES = 4096;
 export const SALT_BYTES = 8;
 const FLAG_MORE = 1;
+const FLAG_CONTINUED = 2;
 const END_MARK = 0x2e646e65;
 const SEGMENT_MAGIC = Buffer.from("PSTNLOG1", "latin1");
 /** The second copy of the segment's head lies in a sector of its own. */
@@ -79,14 +80,16 @@ export interface Draft {
   readonly type: number;
   /** True when further parts of the same payload follow. */
   readonly more: boolean;
+  /** True when this part is not the first. */
+  readonly continued: boolean;
   readonly pieces: readonly Buffer[];
   readonly payloadBytes: number;
 }
 
-export function draftOf(type: number, pieces: readonly Buffer[], more = false): Draft {
+export function draftOf(type: number, pieces: readonly Buffer[], more = false, continued = false): Draft {
   let payloadBytes = 0;
   for (const piece of pieces) payloadBytes += piece.length;
-  return { type, more, pieces, payloadBytes };
+  return { type, more, continued, pieces, payloadBytes };
 }
 
 /** Bytes that a record takes in a segment: head, payload, end mark, rounded up to 8. */
@@ -109,7 +112,7 @@ export function encodeRecord(
   segment.salt.copy(frame, 0);
   frame.writeUInt32LE(batch >>> 0, 8);
   frame[12] = draft.type;
-  frame[13] = draft.more ? FLAG_MORE : 0;
+  frame[13] = (draft.more ? FLAG_MORE : 0) | (draft.continued ? FLAG_CONTINUED : 0);
   frame.writeUInt16LE(FORMAT_VERSION, 14);
   frame.writeUInt32LE(draft.payloadBytes, 16);
   frame.writeUInt32LE(sum, 20);
@@ -123,6 +126,7 @@ export interface FoundRecord {
   readonly kind: "record";
   readonly type: number;
   readonly more: boolean;
+  readonly continued: boolean;
   readonly batch: number;
   /** Offset of the record's head in the segment. */
   readonly offset: number;
@@ -142,6 +146,7 @@ export interface DamagedRecord {
 interface Head {
   readonly type: number;
   readonly more: boolean;
+  readonly continued: boolean;
   readonly batch: number;
   readonly version: number;
   readonly length: number;
@@ -155,6 +160,7 @@ function decodeHead(segment: Buffer, at: number, salt: Buffer, epoch: number): H
   return {
     type: segment.readUInt8(at + 12),
     more: (segment.readUInt8(at + 13) & FLAG_MORE) !== 0,
+    continued: (segment.readUInt8(at + 13) & FLAG_CONTINUED) !== 0,
     batch: segment.readUInt32LE(at + 8),
     version: segment.readUInt16LE(at + 14),
     length: segment.readUInt32LE(at + 16),
@@ -176,7 +182,15 @@ function verdict(segment: Buffer, at: number, head: Head, epoch: number): FoundR
   const payload = segment.subarray(at + RECORD_HEAD_BYTES, at + RECORD_HEAD_BYTES + head.length);
   if (crc32(payload, epoch >>> 0) !== head.sum) return "the checksum does not match";
   if (segment.readUInt32LE(end - 4) !== (END_MARK ^ head.sum) >>> 0) return "the end mark is missing";
-  return { kind: "record", type: head.type, more: head.more, batch: head.batch, offset: at, payload };
+  const { type, more, continued, batch } = head;
+  return { kind: "record", type, more, continued, batch, offset: at, payload };
+}
+
+/** The payload of the record at the start of `bytes`; null when anything about it is wrong. */
+export function checkedPayload(bytes: Buffer, salt: Buffer, epoch: number): Buffer | null {
+  const head = decodeHead(bytes, 0, salt, epoch);
+  const result = head === null ? null : verdict(bytes, 0, head, epoch);
+  return result === null || typeof result === "string" ? null : result.payload;
 }
 
 /**
@@ -187,7 +201,11 @@ export function scanSegment(
   segment: Buffer,
   salt: Buffer,
   epoch: number,
-): { readonly items: readonly (FoundRecord | DamagedRecord)[]; readonly end: number; readonly batch: number } {
+): {
+  readonly items: readonly (FoundRecord | DamagedRecord)[];
+  readonly end: number;
+  readonly batch: number;
+} {
   const items: (FoundRecord | DamagedRecord)[] = [];
   const holes: { index: number; before: number }[] = [];
   let at = SEGMENT_HEAD_BYTES;

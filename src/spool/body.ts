@@ -1,0 +1,149 @@
+// Bodies in wire form, from memory or from a file, and the file that a large message is received into.
+// A file holds body, header and envelope in that order; its checksums are in the message's record.
+
+import { err, ok, type Result } from "../base/result.ts";
+import { crc32 } from "../sys/checksum.ts";
+import type { Disk, DiskError, DiskFile } from "../sys/disk.ts";
+import type { Body } from "./mailer.ts";
+
+const CHUNK_BYTES = 256 * 1024;
+
+export class MemoryBody implements Body {
+  readonly size: number;
+  readonly pieces: readonly Buffer[];
+  readonly eightBit: boolean;
+
+  constructor(pieces: readonly Buffer[], eightBit: boolean) {
+    this.pieces = pieces;
+    this.size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.eightBit = eightBit;
+  }
+
+  async *chunks(): AsyncGenerator<Buffer> {
+    yield* this.pieces;
+  }
+}
+
+/** Thrown by chunks() when the file cannot be read to its end; the mailer must not complete the message. */
+export class BodyUnreadable extends Error {
+  override readonly name = "BodyUnreadable";
+}
+
+export class FileBody implements Body {
+  readonly size: number;
+  readonly pieces = null;
+  readonly eightBit: boolean;
+  readonly #disk: Disk;
+  readonly #path: string;
+
+  constructor(disk: Disk, path: string, size: number, eightBit: boolean) {
+    this.#disk = disk;
+    this.#path = path;
+    this.size = size;
+    this.eightBit = eightBit;
+  }
+
+  async *chunks(): AsyncGenerator<Buffer> {
+    const opened = await this.#disk.open(this.#path, "read");
+    if (!opened.ok) throw new BodyUnreadable(`${opened.error.operation}: ${opened.error.code}`);
+    try {
+      for (let at = 0; at < this.size; ) {
+        const got = await opened.value.read(at, Math.min(CHUNK_BYTES, this.size - at));
+        if (!got.ok) throw new BodyUnreadable(`${got.error.operation}: ${got.error.code}`);
+        if (got.value.length === 0) throw new BodyUnreadable(`${this.#path} is too short`);
+        yield got.value;
+        at += got.value.length;
+      }
+    } finally {
+      await opened.value.close();
+    }
+  }
+}
+
+/** The checksum of a body, read once; a reason when it cannot be read. */
+export async function sumOf(body: Body): Promise<Result<number>> {
+  let sum = 0;
+  try {
+    for await (const chunk of body.chunks()) sum = crc32(chunk, sum);
+    return ok(sum);
+  } catch (e) {
+    if (e instanceof BodyUnreadable) return err(e.message);
+    throw e;
+  }
+}
+
+/** Receives a large body into its own file, at most `WINDOW_BYTES` behind its source. */
+const WINDOW_BYTES = 1024 * 1024;
+
+export class BodyFile {
+  readonly path: string;
+  readonly #file: DiskFile;
+  #at = 0;
+  #sum = 0;
+  #queue: Buffer[] = [];
+  #queued = 0;
+  #writing: Promise<void> | null = null;
+  #error: DiskError | null = null;
+
+  constructor(path: string, file: DiskFile) {
+    this.path = path;
+    this.#file = file;
+  }
+
+  get error(): DiskError | null {
+    return this.#error;
+  }
+
+  /** Bytes written or waiting. */
+  get size(): number {
+    return this.#at + this.#queued;
+  }
+
+  /** CRC-32 of everything put in so far. */
+  get sum(): number {
+    return this.#sum;
+  }
+
+  put(chunk: Buffer): Promise<void> | undefined {
+    if (this.#error !== null) return undefined;
+    this.#sum = crc32(chunk, this.#sum);
+    this.#queue.push(chunk);
+    this.#queued += chunk.length;
+    this.#writing ??= this.#drain();
+    return this.#queued > WINDOW_BYTES ? this.#writing : undefined;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#queue.length > 0 && this.#error === null) {
+      const pieces = this.#queue;
+      const bytes = this.#queued;
+      this.#queue = [];
+      const done = await this.#file.write(pieces, this.#at);
+      if (!done.ok) this.#error = done.error;
+      this.#at += bytes;
+      this.#queued -= bytes;
+    }
+    this.#queue = [];
+    this.#writing = null;
+  }
+
+  /** Adds the last parts and makes the file (not its name) durable. */
+  async seal(rest: readonly Buffer[]): Promise<Result<true, DiskError>> {
+    if (this.#writing !== null) await this.#writing;
+    if (this.#error !== null) return err(this.#error);
+    const done = await this.#file.write(rest, this.#at);
+    if (!done.ok) return done;
+    return this.#file.sync("a large message before its record");
+  }
+
+  /** Waits until the bytes are in the file; not durable. */
+  async settle(): Promise<Result<true, DiskError>> {
+    if (this.#writing !== null) await this.#writing;
+    return this.#error === null ? ok(true) : err(this.#error);
+  }
+
+  async close(): Promise<void> {
+    if (this.#writing !== null) await this.#writing;
+    await this.#file.close();
+  }
+}

@@ -1,0 +1,264 @@
+// Attempts, a bounded number at a time and to each host: the one place that calls mailers. New mail for a host that has just
+// failed waits together for one probe instead of failing message by message; in a queue run a dead host is asked once.
+
+import { assert } from "../base/assert.ts";
+import { ATTEMPTS_MAX, ATTEMPTS_PER_HOST_MAX, HOST_DOWN_MS } from "../base/limits.ts";
+import type { Lookup } from "../base/result.ts";
+import { type Outcome, outcome } from "../mail/outcome.ts";
+import type { Clock } from "../sys/clock.ts";
+import type { Content, Delivery, Entry } from "./entry.ts";
+import type { Mailer } from "./mailer.ts";
+
+/** Hosts found dead in one queue run, with the outcome to repeat. */
+export type DeadHosts = Map<string, Outcome>;
+
+/** Deliveries of one message for the same mailer, host and sender. */
+export interface Group {
+  readonly entry: Entry;
+  readonly mailer: string;
+  readonly host: string;
+  readonly sender: string;
+  readonly deliveries: readonly Delivery[];
+  /** The queue run that this belongs to; null for a first attempt at once. */
+  readonly dead: DeadHosts | null;
+  readonly interactive: boolean;
+  readonly signal: AbortSignal;
+  load(): Promise<Lookup<Content>>;
+}
+
+export interface GroupResult {
+  /** One for each delivery, in order. */
+  readonly outcomes: readonly Outcome[];
+  /** Milliseconds that the attempt took. */
+  readonly tookMs: number;
+  /** False when the gateway stops: nothing was learnt about the deliveries. */
+  readonly tried: boolean;
+}
+
+interface Waiting {
+  readonly group: Group;
+  readonly resolve: (result: GroupResult) => void;
+}
+
+interface Host {
+  readonly key: string;
+  running: number;
+  readonly waiting: Waiting[];
+  /** Monotonic milliseconds until which new mail only waits; 0 when the host is not known to be down. */
+  downUntilMs: number;
+  wake: (() => void) | null;
+}
+
+/** True when the outcomes say that the host itself could not be reached, not that it answered for these recipients. */
+export function hostIsDown(outcomes: readonly Outcome[]): Outcome | null {
+  const [first] = outcomes;
+  if (first === undefined) return null;
+  const down = outcomes.every(
+    (o) => o.kind === "deferred" && o.status.startsWith("4.4.") && o.diagnostic === "",
+  );
+  return down ? first : null;
+}
+
+export class Dispatcher {
+  readonly #clock: Clock;
+  readonly #mailers: ReadonlyMap<string, Mailer>;
+  readonly #hosts = new Map<string, Host>();
+  #running = 0;
+  #ready: Host[] = [];
+  #stopped = false;
+
+  constructor(clock: Clock, mailers: ReadonlyMap<string, Mailer>) {
+    this.#clock = clock;
+    this.#mailers = mailers;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Groups that wait for their host's turn. */
+  get waiting(): number {
+    let count = 0;
+    for (const host of this.#hosts.values()) count += host.waiting.length;
+    return count;
+  }
+
+  isDown(mailer: string, host: string): boolean {
+    const known = this.#hosts.get(keyOf(mailer, host));
+    return known !== undefined && known.downUntilMs > this.#clock.monotonicMs();
+  }
+
+  /** Resolves when the group has been tried, or need not be. */
+  submit(group: Group): Promise<GroupResult> {
+    const key = keyOf(group.mailer, group.host);
+    let host = this.#hosts.get(key);
+    if (host === undefined) {
+      host = { key, running: 0, waiting: [], downUntilMs: 0, wake: null };
+      this.#hosts.set(key, host);
+    }
+    const target = host;
+    return new Promise((resolve) => {
+      target.waiting.push({ group, resolve });
+      this.#offer(target);
+    });
+  }
+
+  /** Forgets which hosts were down (an explicit queue run asks them again). */
+  retryNow(): void {
+    for (const host of [...this.#hosts.values()]) {
+      host.downUntilMs = 0;
+      host.wake?.();
+      host.wake = null;
+      this.#offer(host);
+    }
+  }
+
+  /** What waits is given back untried; what runs is told to end soon. */
+  stop(): void {
+    this.#stopped = true;
+    for (const host of this.#hosts.values()) {
+      host.wake?.();
+      host.wake = null;
+      for (const waiting of host.waiting.splice(0))
+        waiting.resolve({ ...untried(waiting.group, SHUTTING_DOWN), tried: false });
+    }
+  }
+
+  #offer(host: Host): void {
+    if (!this.#ready.includes(host)) this.#ready.push(host);
+    this.#pump();
+  }
+
+  #pump(): void {
+    const ready = this.#ready;
+    this.#ready = [];
+    for (const [i, host] of ready.entries()) {
+      if (this.#running >= ATTEMPTS_MAX) {
+        this.#ready.push(...ready.slice(i));
+        return;
+      }
+      this.#start(host);
+    }
+  }
+
+  /** Starts what the host may have now; it comes back when an attempt ends. */
+  #start(host: Host): void {
+    while (host.waiting.length > 0 && !this.#stopped) {
+      if (this.#running >= ATTEMPTS_MAX) {
+        this.#ready.push(host);
+        return;
+      }
+      if (host.running >= ATTEMPTS_PER_HOST_MAX) return;
+      const waiting = this.#next(host);
+      if (waiting === undefined) return;
+      host.running++;
+      this.#running++;
+      void this.#attempt(host, waiting);
+    }
+    const remembered = host.downUntilMs > this.#clock.monotonicMs();
+    if (host.waiting.length === 0 && host.running === 0 && !remembered) this.#hosts.delete(host.key);
+  }
+
+  /** The next group to try; undefined when all that is there must wait for a host that is down. */
+  #next(host: Host): Waiting | undefined {
+    for (let i = 0; i < host.waiting.length; i++) {
+      const waiting = host.waiting[i];
+      if (waiting === undefined) break;
+      const known = waiting.group.dead?.get(host.key);
+      if (known !== undefined) {
+        host.waiting.splice(i--, 1);
+        waiting.resolve(untried(waiting.group, known));
+        continue;
+      }
+      if (waiting.group.dead === null && this.#mustWait(host)) continue;
+      host.waiting.splice(i, 1);
+      return waiting;
+    }
+    return undefined;
+  }
+
+  #mustWait(host: Host): boolean {
+    if (host.downUntilMs === 0) return false;
+    const left = host.downUntilMs - this.#clock.monotonicMs();
+    if (left > 0) {
+      host.wake ??= this.#clock.after(left, () => {
+        host.wake = null;
+        this.#offer(host);
+      });
+      return true;
+    }
+    // One probe at a time until the host has answered.
+    return host.running > 0;
+  }
+
+  async #attempt(host: Host, { group, resolve }: Waiting): Promise<void> {
+    const started = this.#clock.monotonicMs();
+    const outcomes = await this.#deliver(group);
+    assert(outcomes.length === group.deliveries.length, "a mailer says one outcome for each recipient");
+    const down = hostIsDown(outcomes);
+    host.running--;
+    this.#running--;
+    if (down === null) {
+      host.downUntilMs = 0;
+    } else {
+      const wasProbe = host.downUntilMs > 0 && host.running === 0;
+      host.downUntilMs = this.#clock.monotonicMs() + HOST_DOWN_MS;
+      group.dead?.set(host.key, down);
+      if (wasProbe) this.#failWaiting(host, down);
+      // Only so that the table of hosts does not grow: nothing else depends on this timer.
+      this.#clock.after(HOST_DOWN_MS, () => this.#offer(host));
+    }
+    resolve({ outcomes, tookMs: this.#clock.monotonicMs() - started, tried: true });
+    this.#offer(host);
+  }
+
+  /** The probe failed too: what waited with it is deferred with the same words. */
+  #failWaiting(host: Host, down: Outcome): void {
+    const rest: Waiting[] = [];
+    for (const waiting of host.waiting.splice(0)) {
+      if (waiting.group.dead === null) waiting.resolve(untried(waiting.group, down));
+      else rest.push(waiting);
+    }
+    host.waiting.push(...rest);
+  }
+
+  async #deliver(group: Group): Promise<readonly Outcome[]> {
+    const mailer = this.#mailers.get(group.mailer);
+    if (mailer === undefined) {
+      const text = `Deferred: mailer ${group.mailer} is not in this build`;
+      return group.deliveries.map(() => outcome("deferred", "4.3.5", text));
+    }
+    const content = await group.load();
+    if (content.kind !== "found") {
+      const why = content.kind === "tempfail" ? content.reason : "it is damaged";
+      return group.deliveries.map(() =>
+        outcome("deferred", "4.3.0", `Deferred: cannot read the message: ${why}`),
+      );
+    }
+    return mailer.deliver({
+      message: {
+        id: group.entry.id,
+        envelope: content.value.envelope,
+        header: content.value.header,
+        body: content.value.body,
+        arrivedMs: group.entry.arrivedWallMs,
+      },
+      mailer: group.mailer,
+      host: group.host,
+      sender: group.sender,
+      recipients: group.deliveries,
+      signal: group.signal,
+      interactive: group.interactive,
+    });
+  }
+}
+
+const SHUTTING_DOWN = outcome("deferred", "4.3.2", "Deferred: the gateway is stopping");
+
+function untried(group: Group, known: Outcome): GroupResult {
+  return { outcomes: group.deliveries.map(() => known), tookMs: 0, tried: true };
+}
+
+function keyOf(mailer: string, host: string): string {
+  return `${mailer}\0${host.toLowerCase()}`;
+}

@@ -1,0 +1,112 @@
+// What the queue knows in memory of one message: enough to schedule and list it, never its header or body for long.
+
+import type { Envelope, NotifyWord, Recipient } from "../mail/envelope.ts";
+import type { Body } from "./mailer.ts";
+import type { Location } from "./segment.ts";
+
+export type DeliveryState =
+  /** To be tried. */
+  | "waiting"
+  /** Taken over or delivered. */
+  | "done"
+  /** Failed for good, and whoever had to be told was told. */
+  | "failed";
+
+/** One final recipient of a message and what became of it so far. */
+export interface Delivery {
+  readonly index: number;
+  /** The envelope recipient that it came from. */
+  readonly original: string;
+  readonly mailer: string;
+  readonly host: string;
+  readonly user: string;
+  /** For logs and listings. */
+  readonly address: string;
+  readonly via: string;
+  readonly sender: string;
+  readonly unsafe: boolean;
+  readonly notify?: readonly NotifyWord[];
+  readonly orcpt?: string;
+  state: DeliveryState;
+  /** Last enhanced status and words ("4.4.1", "Deferred: Connection refused by x."). */
+  status: string;
+  text: string;
+}
+
+/** The parts of a message that are read back when it is tried. */
+export interface Content {
+  readonly envelope: Envelope;
+  readonly header: Buffer;
+  readonly body: Body;
+}
+
+/** Where header, body and envelope lie. */
+export interface Placement {
+  location: Location;
+  readonly envelopeBytes: number;
+  readonly headerBytes: number;
+  readonly bodyBytes: number;
+  /** In a file of its own (body, then header, then envelope) instead of in the record. */
+  readonly inFile: boolean;
+  /** Checksums of the file's body and of header and envelope; 0 for records, which have their own. */
+  readonly bodySum: number;
+  readonly restSum: number;
+  readonly eightBit: boolean;
+}
+
+export interface Entry {
+  readonly id: string;
+  readonly sender: string;
+  readonly place: Placement;
+  readonly arrivedSpoolMs: number;
+  readonly arrivedWallMs: number;
+  readonly precedence: number;
+  readonly urgency: Envelope["urgency"];
+  /** The envelope's recipients until they are expanded, then empty. */
+  recipients: readonly Recipient[];
+  /** null before the first expansion. */
+  deliveries: Delivery[] | null;
+  /** The expansion is on flash, so changes can be written by index. */
+  expansionStored: boolean;
+  /** Indexes of deliveries whose change is not on flash yet. */
+  readonly changed: Set<number>;
+  tries: number;
+  /** Spool time of the last attempt, 0 before the first. */
+  lastTryMs: number;
+  warned: boolean;
+  /** Quarantine reason, "" when it is not held. */
+  hold: string;
+  /** Message-level status for listings. */
+  text: string;
+  /** Marks of earlier starts that ended with this message in hand. */
+  inHand: number;
+  /** An attempt runs. */
+  running: boolean;
+  /** The finish record is on its way, or written. */
+  finishing: boolean;
+  /** A copy to the head of the log is on its way. */
+  moving: Promise<void> | null;
+  /** Kept from acceptance until the first attempt when memory allows. */
+  fresh: Content | null;
+}
+
+/** Sendmail's priority: size + recipients * factor - class * factor, plus a step for each attempt; lower goes first. */
+export function priorityOf(entry: Entry, factors: PriorityFactors): number {
+  const count =
+    entry.deliveries === null
+      ? entry.recipients.length
+      : entry.deliveries.reduce((n, d) => n + (d.state === "waiting" ? 1 : 0), 0);
+  return (
+    entry.place.bodyBytes +
+    entry.place.headerBytes +
+    count * factors.recipient -
+    entry.precedence * factors.precedence +
+    entry.tries * factors.attempt
+  );
+}
+
+export interface PriorityFactors {
+  readonly recipient: number;
+  readonly precedence: number;
+  readonly attempt: number;
+}

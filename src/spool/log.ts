@@ -1,0 +1,482 @@
+// The append-only log of the queue: preallocated segments, recycled in the order of their age; one writev and one fdatasync for
+// everything that arrived meanwhile (group commit). A resolved append is durable. The live part of the log is the line of
+// segments from tail to head; the tail is freed when no message in it is live, so marks always outlive what they mark.
+// After a failed write or sync the segment is never believed again: records go to a fresh one, or the append fails.
+
+import { assert } from "../base/assert.ts";
+import { DISK_RETRY_MS, MARK_DELAY_MS, SEGMENTS_IDLE_MAX, SEGMENTS_RESERVED } from "../base/limits.ts";
+import { ABSENT, err, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
+import type { Clock } from "../sys/clock.ts";
+import type { Disk, DiskError } from "../sys/disk.ts";
+import type { Entropy } from "../sys/entropy.ts";
+import { nextTurn } from "../sys/turn.ts";
+import {
+  checkedPayload,
+  type Draft,
+  encodeRecord,
+  encodeSegmentHead,
+  RECORD_HEAD_BYTES,
+  recordBytes,
+  SALT_BYTES,
+  SEGMENT_HEAD_BYTES,
+} from "./record.ts";
+import type { FreeSegment, Location, Segment } from "./segment.ts";
+
+export interface LogDeps {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  /** Folder of the segment files. */
+  readonly folder: string;
+  /** Size of new segments. */
+  readonly segmentBytes: number;
+  /** Bytes that a new segment must leave free on the file system. */
+  readonly keepFreeBytes: number;
+  /** First record of every segment: the state of the spool itself. */
+  readonly opening: () => Draft;
+  /** A segment was begun or is not trusted any more: see whether messages must be copied (`SegmentLog.crowded`). */
+  readonly onTurn: () => void;
+  /** Told about failures and recoveries of the disk, for log and health. */
+  readonly onTrouble: (text: string) => void;
+}
+
+/** How urgently, and from which reserve, a record is written. */
+export type AppendClass =
+  /** A message being accepted: fails when only the reserve is left or the disk fails. */
+  | "accept"
+  /** An outcome or other mark: synced within MARK_DELAY_MS, kept and written again when the disk fails. */
+  | "mark"
+  /** As mark, but synced at once. */
+  | "urgent";
+
+interface Waiting {
+  readonly draft: Draft;
+  readonly bytes: number;
+  readonly kind: AppendClass;
+  /** Bytes by which the record's segment becomes live; 0 for marks. */
+  readonly cost: number;
+  readonly resolve: (result: Result<Location, DiskError>) => void;
+}
+
+/** The most that one batch writes; more waits for the next. */
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+const FULL: DiskError = { code: "ENOSPC", operation: "the queue's log is full" };
+
+export class SegmentLog {
+  readonly #deps: LogDeps;
+  /** From tail to head; empty only before the first activation. */
+  #line: Segment[];
+  #free: FreeSegment[];
+  #waiting: Waiting[] = [];
+  #busy = false;
+  #timer: (() => void) | null = null;
+  #nextName: number;
+  #growing: Promise<void> | null = null;
+  #brokenUntil = 0;
+  #trouble: DiskError | null = null;
+  #closed = false;
+  #idle: (() => void)[] = [];
+  #written = 0;
+  #syncs = 0;
+
+  /** `line` and `free` come from recovery (sorted by epoch); `nextName` is the number of the next new segment file. */
+  constructor(deps: LogDeps, line: Segment[], free: FreeSegment[], nextName: number) {
+    this.#deps = deps;
+    this.#line = line;
+    this.#free = free.sort((a, b) => a.epoch - b.epoch);
+    this.#nextName = nextName;
+  }
+
+  /** The largest payload that one record may have. */
+  get payloadBytesMax(): number {
+    return Math.floor(this.#deps.segmentBytes / 4);
+  }
+
+  /** null: the last disk operation went well. */
+  get trouble(): DiskError | null {
+    return this.#trouble;
+  }
+
+  get figures(): { written: number; syncs: number; segments: number; free: number; bytes: number } {
+    const bytes = this.#line.reduce((sum, s) => sum + s.bytes, 0);
+    return {
+      written: this.#written,
+      syncs: this.#syncs,
+      segments: this.#line.length,
+      free: this.#free.length,
+      bytes,
+    };
+  }
+
+  /** Room for a message of `bytes` in the log, not counting the reserve; a hint, commit decides. */
+  roomFor(bytes: number): boolean {
+    const head = this.#line.at(-1);
+    const left = head === undefined || head.suspect ? 0 : head.bytes - head.position;
+    return left >= recordBytes(bytes) || this.#free.length > SEGMENTS_RESERVED || this.#growing !== null;
+  }
+
+  /** Activates a segment for this run of the program; makes the first ones when there are none. */
+  async start(): Promise<Result<true, DiskError>> {
+    await this.#grow(SEGMENTS_RESERVED + 1);
+    const started = await this.#activate(true);
+    if (!started.ok && this.#line.length > 0 && this.#line.at(-1)?.suspect === false) return ok(true);
+    return started;
+  }
+
+  /**
+   * Resolves when the record is durable, with its place. "accept" may fail; the others wait until a disk takes them (or
+   * close() gives up). Appends become durable in the order of the calls. `cost` > 0 counts a message in the segment.
+   */
+  append(draft: Draft, kind: AppendClass, cost = 0): Promise<Result<Location, DiskError>> {
+    if (this.#closed) return Promise.resolve(err({ code: "ECANCELED", operation: "the queue is closed" }));
+    if (kind === "accept" && this.#trouble !== null) return Promise.resolve(err(this.#trouble));
+    const bytes = recordBytes(draft.payloadBytes);
+    assert(bytes <= this.#deps.segmentBytes / 2, "a record fits into a segment");
+    return new Promise((resolve) => {
+      this.#waiting.push({ draft, bytes, kind, cost, resolve });
+      if (kind === "mark") this.#soon(MARK_DELAY_MS);
+      else this.#soon(0);
+    });
+  }
+
+  /** Counts a message that recovery found in its segment. */
+  hold(location: Location, bytes: number): void {
+    const segment = this.segment(location.epoch);
+    if (segment !== undefined) this.#count(segment, 1, bytes);
+  }
+
+  #count(segment: Segment, messages: number, bytes: number): void {
+    segment.liveMessages += messages;
+    segment.liveBytes += bytes;
+    assert(segment.liveMessages >= 0, "a segment is not left by more messages than entered it");
+  }
+
+  /** The message is done (durably) or has moved (durably). */
+  drop(location: Location, bytes: number): void {
+    const segment = this.segment(location.epoch);
+    if (segment === undefined) return;
+    this.#count(segment, -1, -bytes);
+    this.#freeTail();
+  }
+
+  segment(epoch: number): Segment | undefined {
+    const first = this.#line[0];
+    if (first === undefined) return undefined;
+    // Epochs in the line ascend by one, except where a damaged segment is missing.
+    const guess = this.#line[epoch - first.epoch];
+    return guess?.epoch === epoch ? guess : this.#line.find((s) => s.epoch === epoch);
+  }
+
+  /** Reads a payload back and checks it again; absent when it is damaged. */
+  async readChecked(location: Location): Promise<Lookup<Buffer>> {
+    const segment = this.segment(location.epoch);
+    if (segment === undefined) return tempfail(`no segment with epoch ${location.epoch}`);
+    const length = recordBytes(location.length);
+    const got = await segment.file.read(location.offset - RECORD_HEAD_BYTES, length);
+    if (!got.ok) return tempfail(`${got.error.operation}: ${got.error.code}`);
+    const payload = checkedPayload(got.value, segment.salt, segment.epoch);
+    return payload === null || payload.length !== location.length ? ABSENT : found(payload);
+  }
+
+  /** Epochs whose live messages should be copied to the head now: suspects, and a sparse tail. */
+  crowded(): readonly number[] {
+    const epochs = this.#line.filter((s) => s.suspect && s.liveMessages > 0).map((s) => s.epoch);
+    const tail = this.#line[0];
+    if (
+      tail !== undefined &&
+      this.#line.length > 2 &&
+      tail.liveMessages > 0 &&
+      !epochs.includes(tail.epoch)
+    ) {
+      let live = 0;
+      let all = 0;
+      for (const segment of this.#line) {
+        live += segment.liveBytes;
+        all += segment.bytes;
+      }
+      // Copying while less than half is live: each byte accepted causes at most one byte of copying in the long run.
+      // A full disk makes it worth four.
+      const share = this.#free.length > SEGMENTS_RESERVED ? 2 : 1.25;
+      if (all > share * live + 2 * tail.bytes) epochs.push(tail.epoch);
+    }
+    return epochs;
+  }
+
+  /** Resolves when everything appended so far is durable or has failed. */
+  flushed(): Promise<void> {
+    if (!this.#busy && this.#waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+      this.#soon(0);
+    });
+  }
+
+  /** Writes what waits, then closes the files. On a broken disk the marks are given up: their messages are tried again. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    if (!this.#broken()) await this.flushed();
+    this.#closed = true;
+    this.#timer?.();
+    this.#timer = null;
+    for (const waiting of this.#waiting.splice(0))
+      waiting.resolve(err(this.#trouble ?? { code: "ECANCELED", operation: "the queue is closed" }));
+    if (this.#growing !== null) await this.#growing;
+    for (const segment of [...this.#line, ...this.#free]) await segment.file.close();
+  }
+
+  #broken(): boolean {
+    return this.#trouble !== null && this.#deps.clock.monotonicMs() < this.#brokenUntil;
+  }
+
+  #soon(ms: number): void {
+    if (this.#busy || this.#closed) return;
+    if (ms > 0) {
+      this.#timer ??= this.#deps.clock.after(ms, () => {
+        this.#timer = null;
+        this.#soon(0);
+      });
+      return;
+    }
+    this.#timer?.();
+    this.#timer = null;
+    this.#busy = true;
+    // One turn later, so that sessions that are served in this turn share the sync.
+    nextTurn(() => {
+      void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0 && !this.#closed) {
+      const progress = await this.#batch();
+      if (!progress) break;
+    }
+    this.#busy = false;
+    if (this.#waiting.length === 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+    } else if (!this.#closed) {
+      // Only marks are left, on a disk that does not take them now.
+      this.#timer ??= this.#deps.clock.after(DISK_RETRY_MS, () => {
+        this.#timer = null;
+        this.#soon(0);
+      });
+      for (const resolve of this.#idle.splice(0)) resolve();
+    }
+  }
+
+  /** Writes and syncs one batch; false when the disk takes nothing now. */
+  async #batch(): Promise<boolean> {
+    let head = this.#line.at(-1);
+    const first = this.#waiting[0];
+    if (first === undefined) return true;
+    if (head === undefined || head.suspect || head.position + first.bytes > head.bytes) {
+      const reserve = this.#waiting.some((w) => w.kind !== "accept");
+      const activated = await this.#activate(reserve);
+      if (!activated.ok) {
+        this.#refuseAccepts(activated.error);
+        return false;
+      }
+      head = this.#line.at(-1);
+      if (head === undefined) return false;
+    }
+    const taken = this.#take(head);
+    if (taken.length === 0) {
+      this.#refuseAccepts(FULL);
+      return this.#waiting.length > 0;
+    }
+    return this.#write(head, taken);
+  }
+
+  /** The waiting appends that fit into the head, in order. */
+  #take(head: Segment): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#waiting) {
+      if (head.position + bytes + waiting.bytes > head.bytes || bytes > BATCH_BYTES_MAX) break;
+      bytes += waiting.bytes;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #write(head: Segment, taken: readonly Waiting[]): Promise<boolean> {
+    const batch = head.batch + 1;
+    const pieces: Buffer[] = [];
+    const places: number[] = [];
+    let at = head.position;
+    for (const waiting of taken) {
+      places.push(at);
+      encodeRecord(waiting.draft, head, batch, pieces);
+      at += waiting.bytes;
+      // From now on, so that the segment is not freed under a message that is being written.
+      if (waiting.cost > 0) this.#count(head, 1, waiting.cost);
+    }
+    const start = head.position;
+    head.batch = batch;
+    head.position = at;
+    let done = await head.file.write(pieces, start);
+    if (done.ok) done = await head.file.sync("a batch of records before they are believed");
+    if (!done.ok) {
+      this.#suspect(head, done.error, taken);
+      return true;
+    }
+    this.#written += at - start;
+    this.#syncs++;
+    this.#healed();
+    for (const [i, waiting] of taken.entries()) {
+      const length = waiting.draft.payloadBytes;
+      waiting.resolve(ok({ epoch: head.epoch, offset: (places[i] ?? 0) + RECORD_HEAD_BYTES, length }));
+    }
+    return true;
+  }
+
+  /** The batch may or may not be on flash. Messages are refused; marks go to the next segment. */
+  #suspect(head: Segment, error: DiskError, taken: readonly Waiting[]): void {
+    head.suspect = true;
+    this.#trouble = error;
+    this.#brokenUntil = this.#deps.clock.monotonicMs() + DISK_RETRY_MS;
+    this.#deps.onTrouble(`${error.operation}: ${error.code}; segment ${head.name} is not used any more`);
+    const again: Waiting[] = [];
+    for (const waiting of taken) {
+      if (waiting.cost > 0) this.#count(head, -1, -waiting.cost);
+      if (waiting.kind === "accept") waiting.resolve(err(error));
+      else again.push(waiting);
+    }
+    this.#waiting.unshift(...again);
+    this.#probe();
+    this.#deps.onTurn();
+  }
+
+  #refuseAccepts(error: DiskError): void {
+    const refused = this.#waiting.filter((w) => w.kind === "accept");
+    this.#waiting = this.#waiting.filter((w) => w.kind !== "accept");
+    for (const waiting of refused) waiting.resolve(err(error));
+  }
+
+  /** A mark that waits for the disk: its success tells that the disk works again. */
+  #probe(): void {
+    if (this.#waiting.some((w) => w.kind !== "accept")) return;
+    const probe = this.#deps.opening();
+    const bytes = recordBytes(probe.payloadBytes);
+    this.#waiting.push({ draft: probe, bytes, kind: "mark", cost: 0, resolve: () => undefined });
+  }
+
+  #healed(): void {
+    if (this.#trouble === null) return;
+    this.#trouble = null;
+    this.#deps.onTrouble("the disk of the queue works again");
+  }
+
+  /**
+   * Makes a free segment the head. Its head is synced before any record is written over what the segment held: until then
+   * the marks of its earlier life are intact, and from then on recovery knows the new tail.
+   */
+  async #activate(mayUseReserve: boolean): Promise<Result<true, DiskError>> {
+    if (this.#broken()) return err(this.#trouble ?? FULL);
+    if (this.#free.length <= SEGMENTS_RESERVED) await this.#grow(SEGMENTS_RESERVED + 1);
+    const usable = this.#free.length - (mayUseReserve ? 0 : SEGMENTS_RESERVED);
+    const slot = usable > 0 ? this.#free[0] : undefined;
+    if (slot === undefined) return err(this.#trouble ?? FULL);
+    const epoch = Math.max(this.#line.at(-1)?.epoch ?? 0, this.#free.at(-1)?.epoch ?? 0) + 1;
+    const tail = this.#line[0]?.epoch ?? epoch;
+    const salt = this.#deps.entropy.bytes(SALT_BYTES);
+    const opening = this.#deps.opening();
+    let done = await slot.file.write([encodeSegmentHead({ epoch, tail, salt, bytes: slot.bytes })], 0);
+    if (done.ok) done = await slot.file.sync("the head of a segment before its old records are overwritten");
+    this.#free = this.#free.filter((s) => s !== slot);
+    if (!done.ok) {
+      this.#trouble = done.error;
+      this.#brokenUntil = this.#deps.clock.monotonicMs() + DISK_RETRY_MS;
+      this.#deps.onTrouble(`${done.error.operation}: ${done.error.code}`);
+      // It may show either head now; as the youngest free one it is tried again last, with a higher epoch.
+      this.#free.push({ name: slot.name, file: slot.file, bytes: slot.bytes, epoch });
+      this.#probe();
+      return err(done.error);
+    }
+    const segment: Segment = {
+      name: slot.name,
+      file: slot.file,
+      bytes: slot.bytes,
+      epoch,
+      salt,
+      position: SEGMENT_HEAD_BYTES,
+      batch: 0,
+      liveMessages: 0,
+      liveBytes: 0,
+      suspect: false,
+    };
+    this.#line.push(segment);
+    this.#syncs++;
+    this.#freeTail();
+    // The opening record rides with the first batch: nothing in it is needed while the earlier segment is still read.
+    const bytes = recordBytes(opening.payloadBytes);
+    this.#waiting.unshift({ draft: opening, bytes, kind: "mark", cost: 0, resolve: () => undefined });
+    if (this.#free.length <= SEGMENTS_RESERVED) this.#growInBackground();
+    this.#deps.onTurn();
+    return ok(true);
+  }
+
+  #freeTail(): void {
+    for (;;) {
+      const tail = this.#line[0];
+      if (tail === undefined || this.#line.length < 2 || tail.liveMessages > 0) return;
+      this.#line.shift();
+      this.#free.push({ name: tail.name, file: tail.file, bytes: tail.bytes, epoch: tail.epoch });
+      this.#free.sort((a, b) => a.epoch - b.epoch);
+      if (this.#free.length > SEGMENTS_IDLE_MAX) this.#shrink();
+    }
+  }
+
+  /** Gives the oldest free segment back to the file system. No sync: if the name comes back, it is a free segment again. */
+  #shrink(): void {
+    const slot = this.#free.shift();
+    if (slot === undefined) return;
+    void this.#deps.disk.unlink(`${this.#deps.folder}/${slot.name}`).then(() => slot.file.close());
+  }
+
+  #growInBackground(): void {
+    if (this.#growing !== null || this.#closed) return;
+    this.#growing = this.#grow(SEGMENTS_RESERVED + 2).finally(() => {
+      this.#growing = null;
+    });
+  }
+
+  /** Makes new zeroed segments until `wanted` are free or the file system has no room. */
+  async #grow(wanted: number): Promise<void> {
+    if (this.#growing !== null) await this.#growing;
+    while (this.#free.length < wanted) {
+      const space = await this.#deps.disk.space(this.#deps.folder);
+      if (!space.ok || space.value.freeBytes < this.#deps.segmentBytes + this.#deps.keepFreeBytes) return;
+      const made = await this.#make();
+      if (made === null) return;
+      this.#free.unshift(made);
+    }
+  }
+
+  async #make(): Promise<FreeSegment | null> {
+    const { disk, folder, segmentBytes } = this.#deps;
+    const name = `segment-${String(this.#nextName++).padStart(6, "0")}`;
+    const path = `${folder}/${name}`;
+    const opened = await disk.open(path, "create");
+    if (!opened.ok) return null;
+    const file = opened.value;
+    // Zeros are written, not only reserved: a later write into the segment then changes no metadata of the file.
+    const zeros = Buffer.alloc(Math.min(segmentBytes, 256 * 1024));
+    for (let at = 0; at < segmentBytes; at += zeros.length) {
+      const done = await file.write([zeros.subarray(0, Math.min(zeros.length, segmentBytes - at))], at);
+      if (!done.ok) return this.#discard(file, path);
+    }
+    const synced = await file.sync("the zeros and the size of a new segment");
+    if (!synced.ok) return this.#discard(file, path);
+    const named = await disk.syncFolder(folder, "the name of a new segment before records go into it");
+    if (!named.ok) return this.#discard(file, path);
+    return { name, file, bytes: segmentBytes, epoch: 0 };
+  }
+
+  async #discard(file: { close(): Promise<void> }, path: string): Promise<null> {
+    await file.close();
+    // Left behind it would be a free segment at the next start, which is harmless.
+    await this.#deps.disk.unlink(path);
+    return null;
+  }
+}

@@ -1,0 +1,303 @@
+// Who is told what: failures, delays and successes go to the sender as new messages with the null sender; the null sender never
+// gets one, the postmaster gets what cannot be told (double bounce), and a double bounce that fails is dropped: never a third.
+// A notice is durable before the failure that it tells of is forgotten.
+
+import { NOTICE_ORIGINAL_BYTES_MAX } from "../base/limits.ts";
+import type { Lookup } from "../base/result.ts";
+import { makeNotice, type NoticeFacts, type NoticeRecipient } from "../mail/dsn.ts";
+import type { Envelope } from "../mail/envelope.ts";
+import type { Outcome } from "../mail/outcome.ts";
+import type { Clock } from "../sys/clock.ts";
+import type { Log } from "../sys/log.ts";
+import { BodyUnreadable } from "./body.ts";
+import type { Content, Delivery, Entry } from "./entry.ts";
+import type { Body } from "./mailer.ts";
+import { ageFor, type Settings } from "./settings.ts";
+import type { Store } from "./store.ts";
+import { fromLine, interval } from "./wording.ts";
+
+/** What became of one delivery in a round. */
+export interface Report {
+  readonly delivery: Delivery;
+  readonly outcome: Outcome;
+  /** Set when the delivery was given up for its age: the age in milliseconds. */
+  readonly expiredMs?: number;
+}
+
+export interface NoticeNames {
+  /** $j */
+  readonly hostName: string;
+  /** $v, as in Received. */
+  readonly version: string;
+  /** From of notices, e.g. "MAILER-DAEMON@gw.example". */
+  readonly mailerDaemon: string;
+}
+
+/** Sender that a double bounce has, so that its own failure is recognised (Sendmail's MAILER-DAEMON). */
+export interface NoticesDeps {
+  readonly store: Store;
+  readonly settings: Settings;
+  readonly names: NoticeNames;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A notice was accepted: try it. */
+  readonly onAccepted: (entry: Entry) => void;
+}
+
+type Kind = NoticeFacts["kind"];
+
+function wants(delivery: Delivery, word: "SUCCESS" | "FAILURE" | "DELAY"): boolean {
+  // RFC 3461 4.1: without NOTIFY failures and delays are reported.
+  return delivery.notify === undefined ? word !== "SUCCESS" : delivery.notify.includes(word);
+}
+
+function toRecipient(report: Report, action: NoticeRecipient["action"]): NoticeRecipient {
+  const { delivery, outcome: o } = report;
+  return {
+    address: delivery.address,
+    via: delivery.via,
+    ...(delivery.orcpt === undefined ? {} : { orcpt: delivery.orcpt }),
+    action,
+    status: action === "delayed" ? o.status.replace(/^[25]/, "4") : o.status,
+    diagnostic: o.diagnostic,
+    diagnosticType: o.remote !== "" || /^[2-5]\d\d\b/.test(o.diagnostic) ? "SMTP" : "X-Unix",
+    remote: o.remote,
+    transcript: o.transcript.length > 0 ? o.transcript : [`<${delivery.address}>... ${o.text}`],
+  };
+}
+
+export class Notices {
+  readonly #deps: NoticesDeps;
+
+  constructor(deps: NoticesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Tells of failures and successes; true when everything that must be told is durable. */
+  async tell(
+    entry: Entry,
+    reports: readonly Report[],
+    load: () => Promise<Lookup<Content>>,
+  ): Promise<boolean> {
+    const failed = reports.filter((r) => r.outcome.kind === "failed" && wants(r.delivery, "FAILURE"));
+    const done = reports.filter(
+      (r) =>
+        (r.outcome.kind === "delivered" || r.outcome.kind === "expanded") &&
+        r.delivery.notify?.includes("SUCCESS") === true,
+    );
+    let told = true;
+    if (done.length > 0 && !this.#deps.settings.noReceipts && entry.sender !== "") {
+      const recipients = done.map((r) => toRecipient(r, actionOf(r)));
+      told = await this.#send("success", entry, recipients, entry.sender, 0, load);
+    }
+    // An owner- alias makes its own sender; each sender is told of its own deliveries.
+    const bySender = new Map<string, Report[]>();
+    for (const report of failed) {
+      const sender = report.delivery.mailer === "" ? entry.sender : report.delivery.sender;
+      const list = bySender.get(sender);
+      if (list === undefined) bySender.set(sender, [report]);
+      else list.push(report);
+    }
+    for (const [sender, list] of bySender) told = (await this.#bounce(entry, sender, list, load)) && told;
+    return told;
+  }
+
+  async #bounce(
+    entry: Entry,
+    sender: string,
+    reports: readonly Report[],
+    load: () => Promise<Lookup<Content>>,
+  ): Promise<boolean> {
+    const { settings, log } = this.#deps;
+    const recipients = reports.map((r) => toRecipient(r, "failed"));
+    const lateMs = reports.reduce((most, r) => Math.max(most, r.expiredMs ?? 0), 0);
+    if (sender === DOUBLE_BOUNCE_SENDER || entry.sender === DOUBLE_BOUNCE_SENDER) {
+      log.line(1, `${entry.id}: double bounce dropped: ${recipients[0]?.transcript.at(-1) ?? ""}`);
+      return true;
+    }
+    if (sender === "") {
+      if (settings.doubleBounce === "") {
+        log.line(1, `${entry.id}: bounce dropped: DoubleBounceAddress is empty`);
+        return true;
+      }
+      return this.#send("postmaster", entry, recipients, settings.doubleBounce, lateMs, load);
+    }
+    const told = await this.#send("failed", entry, recipients, sender, lateMs, load);
+    // A copy is a courtesy: its failure does not hold the message.
+    if (told && settings.postmasterCopy !== "")
+      await this.#send("postmaster", entry, recipients, settings.postmasterCopy, lateMs, load);
+    return told;
+  }
+
+  /** The warning that a message is late, once; true when that is settled (sent, or not wanted). */
+  async warn(
+    entry: Entry,
+    waiting: readonly Delivery[],
+    warnAgeMs: number,
+    load: () => Promise<Lookup<Content>>,
+  ): Promise<boolean> {
+    if (entry.sender === "" || entry.sender === DOUBLE_BOUNCE_SENDER || entry.precedence < 0) return true;
+    const late = waiting.filter((d) => wants(d, "DELAY"));
+    if (late.length === 0) return true;
+    const recipients = late.map((delivery) =>
+      toRecipient({ delivery, outcome: lateOutcome(delivery) }, "delayed"),
+    );
+    const { log } = this.#deps;
+    log.line(
+      3,
+      `${entry.id}: sender notify: Warning: could not send message for past ${interval(warnAgeMs)}`,
+    );
+    return this.#send("delayed", entry, recipients, entry.sender, warnAgeMs, load);
+  }
+
+  async #send(
+    kind: Kind,
+    entry: Entry,
+    recipients: readonly NoticeRecipient[],
+    to: string,
+    lateMs: number,
+    load: () => Promise<Lookup<Content>>,
+  ): Promise<boolean> {
+    const { store, settings, names, clock, log } = this.#deps;
+    const content = await load();
+    if (content.kind === "tempfail") return false;
+    const original = content.kind === "found" ? content.value : null;
+    const body = original === null ? null : await this.#originalBody(kind, original);
+    const id = store.newId();
+    const returnMs = ageFor(settings.returnMs, entry.sender, entry.urgency);
+    const now = clock.wallMs();
+    const notice = makeNotice({
+      kind,
+      id,
+      to,
+      from: names.mailerDaemon,
+      hostName: names.hostName,
+      version: names.version,
+      nowMs: now,
+      arrivedMs: entry.arrivedWallMs,
+      receivedFrom: original === null ? "localhost" : clientOf(original.envelope),
+      receivedFromMta: original === null ? "" : mtaOf(original.envelope),
+      envid: original?.envelope.envid ?? "",
+      recipients,
+      lateMs,
+      returnMs,
+      retryUntilMs: now + Math.max(0, returnMs - (store.time.now() - entry.arrivedSpoolMs)),
+      originalSender: entry.sender,
+      originalHeader: original?.header ?? Buffer.alloc(0),
+      originalBody: body,
+      eightBit: body !== null && original !== null && original.body.eightBit,
+    });
+    const envelope = noticeEnvelope(kind, to, original);
+    const accepted = await store.accept({
+      id,
+      envelope,
+      header: notice.header,
+      body: {
+        kind: "memory",
+        pieces: notice.body,
+        bytes: notice.body.reduce((sum, piece) => sum + piece.length, 0),
+      },
+      eightBit: body !== null && original !== null && original.body.eightBit,
+    });
+    if (!accepted.ok) {
+      log.line(1, `${entry.id}: a notice cannot be stored: ${accepted.error.code}; tried again later`);
+      return false;
+    }
+    const what = KIND_WORDS[kind];
+    log.line(4, `${entry.id}: ${id}: ${what}: ${logText(recipients)}`);
+    log.line(5, fromLine(id, envelope, notice.header, accepted.value.place.bodyBytes));
+    this.#deps.onAccepted(accepted.value);
+    return true;
+  }
+
+  /** The original's body when it is wanted and small; else only its header is returned (RFC 3461 section 6.2 allows it). */
+  async #originalBody(kind: Kind, original: Content): Promise<readonly Buffer[] | null> {
+    const { settings } = this.#deps;
+    if (kind === "success" || kind === "delayed") return null;
+    if (settings.noBodyReturn || original.envelope.ret === "HDRS") return null;
+    if (original.body.size > NOTICE_ORIGINAL_BYTES_MAX) return null;
+    return original.body.pieces ?? piecesOf(original.body);
+  }
+}
+
+/** The pieces of a small body; null when it cannot be read. */
+async function piecesOf(body: Body): Promise<readonly Buffer[] | null> {
+  const pieces: Buffer[] = [];
+  try {
+    for await (const chunk of body.chunks()) pieces.push(chunk);
+    return pieces;
+  } catch (e) {
+    if (e instanceof BodyUnreadable) return null;
+    throw e;
+  }
+}
+
+/** Sender of notices to the postmaster; Sendmail's is the unqualified MAILER-DAEMON too. */
+export const DOUBLE_BOUNCE_SENDER = "MAILER-DAEMON";
+
+const KIND_WORDS = {
+  failed: "DSN",
+  delayed: "DSN",
+  success: "DSN",
+  postmaster: "postmaster notify",
+} as const;
+
+function logText(recipients: readonly NoticeRecipient[]): string {
+  const [first] = recipients;
+  if (first === undefined) return "";
+  if (first.action === "delivered" || first.action === "relayed" || first.action === "expanded")
+    return "Return receipt";
+  if (first.action === "delayed") return "Warning: could not send message";
+  const last = first.transcript.at(-1) ?? "";
+  const at = last.indexOf("... ");
+  return at < 0 ? last : last.slice(at + 4);
+}
+
+function actionOf(report: Report): NoticeRecipient["action"] {
+  if (report.outcome.kind === "expanded") return "expanded";
+  return report.outcome.remote === "" ? "delivered" : "relayed";
+}
+
+function lateOutcome(delivery: Delivery): Outcome {
+  return {
+    kind: "deferred",
+    status: delivery.status === "" ? "4.4.7" : delivery.status,
+    text: delivery.text,
+    diagnostic: "",
+    remote: "",
+    transcript: [`<${delivery.address}>... ${delivery.text}`],
+  };
+}
+
+function clientOf(envelope: Envelope): string {
+  const { origin } = envelope;
+  if (origin.clientAddress === "") return "localhost";
+  const bracketed = `[${origin.clientAddress}]`;
+  return origin.clientName === bracketed ? bracketed : `${origin.clientName} ${bracketed}`;
+}
+
+function mtaOf(envelope: Envelope): string {
+  return envelope.origin.clientAddress === "" ? "" : envelope.origin.clientName.replace(/^\[|\]$/g, "");
+}
+
+function noticeEnvelope(kind: Kind, to: string, original: Content | null): Envelope {
+  return {
+    sender: kind === "postmaster" ? DOUBLE_BOUNCE_SENDER : "",
+    // A notice must not make a notice of its own delivery.
+    recipients: [{ address: to }],
+    origin: {
+      helo: "localhost",
+      clientName: "localhost",
+      clientAddress: "",
+      clientResolve: "ok",
+      protocol: "",
+      daemon: "",
+    },
+    ...(original?.body.eightBit === true ? { body: "8BITMIME" as const } : {}),
+    smtpUtf8: original?.envelope.smtpUtf8 ?? false,
+    requireTls: false,
+    hops: 0,
+    precedence: 0,
+    urgency: "normal",
+  };
+}

@@ -1,0 +1,101 @@
+// The folder of damaged records: each file is one line of JSON (name, reason) and then the bytes as they were found.
+// The same damage has the same name at every start, so recovering twice leaves one file. What has a name ending in .new
+// was being written when the power failed, and is written again.
+
+import { QUARANTINE_FILES_MAX } from "../base/limits.ts";
+import { ok, type Result } from "../base/result.ts";
+import type { Disk, DiskError } from "../sys/disk.ts";
+import type { Damage } from "./recovery.ts";
+
+export interface DamagedItem {
+  readonly name: string;
+  readonly reason: string;
+  readonly bytes: number;
+}
+
+export class Quarantine {
+  readonly #disk: Disk;
+  readonly #folder: string;
+  #names: Set<string>;
+
+  constructor(disk: Disk, folder: string, names: readonly string[]) {
+    this.#disk = disk;
+    this.#folder = folder;
+    this.#names = new Set(names);
+  }
+
+  get count(): number {
+    return this.#names.size;
+  }
+
+  /** Keeps the bytes; "known" when they are kept already, "full" when there are too many. */
+  async keep(damage: Damage): Promise<Result<"kept" | "known" | "full", DiskError>> {
+    if (this.#names.has(damage.name)) return ok("known");
+    if (this.#names.size >= QUARANTINE_FILES_MAX) return ok("full");
+    const path = `${this.#folder}/${damage.name}`;
+    const opened = await this.#disk.open(`${path}.new`, "create");
+    if (!opened.ok) return opened;
+    const head = Buffer.from(`${JSON.stringify({ name: damage.name, reason: damage.reason })}\n`);
+    let done = await opened.value.write([head, damage.bytes], 0);
+    if (done.ok) done = await opened.value.sync("quarantined bytes before their name");
+    await opened.value.close();
+    if (done.ok) done = await this.#disk.rename(`${path}.new`, path);
+    if (done.ok) done = await this.#disk.syncFolder(this.#folder, "the name of quarantined bytes");
+    if (!done.ok) {
+      await this.#disk.unlink(`${path}.new`);
+      return done;
+    }
+    this.#names.add(damage.name);
+    return ok("kept");
+  }
+
+  async read(name: string): Promise<{ readonly reason: string; readonly bytes: Buffer } | null> {
+    if (!this.#names.has(name)) return null;
+    const opened = await this.#disk.open(`${this.#folder}/${name}`, "read");
+    if (!opened.ok) return null;
+    const size = await opened.value.size();
+    const content = size.ok ? await opened.value.read(0, size.value) : size;
+    await opened.value.close();
+    if (!content.ok) return null;
+    const end = content.value.indexOf(10);
+    return { reason: reasonOf(content.value.subarray(0, end)), bytes: content.value.subarray(end + 1) };
+  }
+
+  async list(): Promise<readonly DamagedItem[]> {
+    const items: DamagedItem[] = [];
+    for (const name of this.#names) {
+      const item = await this.read(name);
+      if (item !== null) items.push({ name, reason: item.reason, bytes: item.bytes.length });
+    }
+    return items;
+  }
+
+  async remove(name: string): Promise<boolean> {
+    if (!this.#names.has(name)) return false;
+    const done = await this.#disk.unlink(`${this.#folder}/${name}`);
+    if (done.ok) this.#names.delete(name);
+    return done.ok;
+  }
+}
+
+function reasonOf(line: Buffer): string {
+  try {
+    const json: unknown = JSON.parse(line.toString("utf8"));
+    if (typeof json === "object" && json !== null && "reason" in json) return String(json.reason);
+  } catch (e) {
+    if (!(e instanceof SyntaxError)) throw e;
+  }
+  return "unknown";
+}
+
+/** Opens the folder and removes what was half written. */
+export async function openQuarantine(disk: Disk, folder: string): Promise<Result<Quarantine, DiskError>> {
+  const listed = await disk.list(folder);
+  if (!listed.ok) return listed;
+  const names: string[] = [];
+  for (const name of listed.value) {
+    if (name.endsWith(".new")) await disk.unlink(`${folder}/${name}`);
+    else names.push(name);
+  }
+  return ok(new Quarantine(disk, folder, names));
+}

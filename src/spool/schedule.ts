@@ -1,0 +1,404 @@
+// When messages are tried: at once after acceptance, at queue runs, and on request. A round takes one message through expansion,
+// its groups' attempts and the notices, and ends with its state on flash or with the message finished (semantics 19 and 21).
+
+import { ATTEMPT_RECIPIENTS_MAX } from "../base/limits.ts";
+import type { Lookup } from "../base/result.ts";
+import { type Outcome, outcome } from "../mail/outcome.ts";
+import type { Clock } from "../sys/clock.ts";
+import type { Log } from "../sys/log.ts";
+import type { DeadHosts, Dispatcher, Group, GroupResult } from "./dispatch.ts";
+import { type Content, type Delivery, type Entry, priorityOf } from "./entry.ts";
+import { expandEntry, UNROUTED } from "./expand.ts";
+import type { Notices, Report } from "./notices.ts";
+import type { Router } from "./router.ts";
+import { type Selector, selects } from "./selector.ts";
+import { ageFor, type Settings } from "./settings.ts";
+import type { Store } from "./store.ts";
+import { toLines } from "./wording.ts";
+
+export interface ScheduleDeps {
+  readonly store: Store;
+  readonly dispatcher: Dispatcher;
+  readonly router: Router;
+  readonly settings: Settings;
+  readonly notices: Notices;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Mailers that are only used in queue runs (HoldExpensive). */
+  readonly expensive: ReadonlySet<string>;
+  /** Told of each delivery's end, for statistics and history. */
+  readonly onOutcome: (entry: Entry, delivery: Delivery, result: Outcome) => void;
+}
+
+export interface RunReport {
+  /** Messages that were due. */
+  readonly tried: number;
+}
+
+/** Rounds of one queue run that are under way at the same time. */
+const ROUNDS_AT_A_TIME = 256;
+
+export class Schedule {
+  readonly #deps: ScheduleDeps;
+  readonly #rounds = new Set<Promise<void>>();
+  readonly #abort = new AbortController();
+  readonly #suspects: Set<string>;
+  #timer: (() => void) | null = null;
+  #intervalRun = false;
+  #stopped = false;
+
+  constructor(deps: ScheduleDeps) {
+    this.#deps = deps;
+    // Only what was there when the program ended badly can have been the reason.
+    this.#suspects = new Set(deps.store.unclean ? deps.store.entries.keys() : []);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Queue runs every `intervalMs` (0: none). */
+  every(intervalMs: number): void {
+    this.#timer?.();
+    this.#timer = null;
+    if (intervalMs <= 0 || this.#stopped) return;
+    this.#timer = this.#deps.clock.after(intervalMs, () => {
+      this.#timer = null;
+      this.#deps.store.time.notice();
+      if (!this.#intervalRun) {
+        this.#intervalRun = true;
+        void this.run([]).finally(() => {
+          this.#intervalRun = false;
+        });
+      }
+      this.every(intervalMs);
+    });
+  }
+
+  /** First attempt of a message that has just been accepted. */
+  fresh(entry: Entry): void {
+    if (this.#stopped || this.#deps.store.suspended.has("delivery")) {
+      this.#deps.store.forget(entry);
+      return;
+    }
+    this.#track(this.#round(entry, null));
+  }
+
+  /** Waits for a round that runs on its own. */
+  #track(round: Promise<void>): void {
+    this.#rounds.add(round);
+    void round.finally(() => this.#rounds.delete(round));
+  }
+
+  /** One queue run over the messages that the selectors mean; those tried too recently rest unless `all`. */
+  async run(selectors: readonly Selector[], all = false): Promise<RunReport> {
+    const { store } = this.#deps;
+    if (this.#stopped || store.suspended.has("delivery")) return { tried: 0 };
+    const due = this.#sorted([...store.entries.values()].filter((e) => this.#due(e, selectors, all)));
+    const dead: DeadHosts = new Map();
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      for (let entry = due[next++]; entry !== undefined && !this.#stopped; entry = due[next++]) {
+        if (!entry.running && !entry.finishing && entry.hold === "") {
+          const round = this.#round(entry, dead);
+          this.#track(round);
+          await round;
+        }
+      }
+    };
+    const workers = Math.min(ROUNDS_AT_A_TIME, due.length);
+    await Promise.all(Array.from({ length: workers }, worker));
+    return { tried: due.length };
+  }
+
+  #due(entry: Entry, selectors: readonly Selector[], all: boolean): boolean {
+    if (entry.running || entry.finishing || entry.hold !== "") return false;
+    if (selectors.length > 0 && !selects(selectors, entry)) return false;
+    return all || this.isRested(entry);
+  }
+
+  /** MinQueueAge, doubled at each try up to MaxQueueAge when that is set. */
+  isRested(entry: Entry): boolean {
+    const { settings, store } = this.#deps;
+    if (entry.tries === 0) return true;
+    const rest =
+      settings.maxAgeMs > 0
+        ? Math.min(settings.minAgeMs * 2 ** Math.min(entry.tries - 1, 30), settings.maxAgeMs)
+        : settings.minAgeMs;
+    return store.time.now() - entry.lastTryMs >= rest;
+  }
+
+  #sorted(entries: Entry[]): Entry[] {
+    const { settings } = this.#deps;
+    const byPriority = (e: Entry): number => priorityOf(e, settings.factors);
+    switch (settings.sortOrder) {
+      case "none":
+      case "random":
+        break;
+      case "filename":
+        entries.sort((a, b) => (a.id < b.id ? -1 : 1));
+        break;
+      case "time":
+        entries.sort((a, b) => a.arrivedSpoolMs - b.arrivedSpoolMs);
+        break;
+      case "modification":
+        entries.sort((a, b) => a.lastTryMs - b.lastTryMs);
+        break;
+      case "host":
+        entries.sort((a, b) =>
+          hostOf(a) < hostOf(b) ? -1 : hostOf(a) > hostOf(b) ? 1 : byPriority(a) - byPriority(b),
+        );
+        break;
+      default:
+        entries.sort((a, b) => byPriority(a) - byPriority(b));
+    }
+    return settings.runSizeMax > 0 ? entries.slice(0, settings.runSizeMax) : entries;
+  }
+
+  /** Takes one message through an attempt; never rejects for what peers and disks do. */
+  async #round(entry: Entry, dead: DeadHosts | null): Promise<void> {
+    entry.running = true;
+    const { store } = this.#deps;
+    if (this.#suspects.delete(entry.id)) await store.markInHand(entry);
+    const loader = once(() => this.#load(entry));
+    const expanded = await expandEntry(this.#deps.router, entry);
+    const known = expanded?.known ?? new Map<Delivery, Outcome>();
+    if (expanded !== null) {
+      entry.deliveries = expanded.deliveries;
+      entry.recipients = [];
+      entry.expansionStored = false;
+    }
+    const groups = this.#groups(entry, known, dead, loader);
+    const reports: Report[] = [];
+    for (const [delivery, result] of known) this.#apply(entry, delivery, result, 0, reports);
+    let pending = groups.length;
+    let stopped = false;
+    await Promise.all(
+      groups.map(async (group) => {
+        const result = await this.#deps.dispatcher.submit(group);
+        pending--;
+        if (!result.tried) {
+          stopped = true;
+          return;
+        }
+        this.applyGroup(group, result, reports);
+        // What is delivered while other groups still run must not be delivered again after a crash.
+        if (pending > 0 && result.outcomes.some((o) => o.kind !== "deferred" && o.kind !== "failed"))
+          void store.persist(entry, false);
+      }),
+    );
+    if (stopped && reports.length === 0) {
+      entry.running = false;
+      return;
+    }
+    await this.conclude(entry, reports, loader);
+  }
+
+  /** A message that is damaged on flash is held, never delivered in part. */
+  async #load(entry: Entry): Promise<Lookup<Content>> {
+    const content = await this.#deps.store.load(entry);
+    if (content.kind === "absent") {
+      entry.hold = "damaged: its content does not match its checksum";
+      this.#deps.log.line(1, `${entry.id}: quarantine=${entry.hold}`);
+    }
+    return content;
+  }
+
+  #groups(
+    entry: Entry,
+    known: ReadonlyMap<Delivery, Outcome>,
+    dead: DeadHosts | null,
+    load: Group["load"],
+  ): Group[] {
+    const waiting = (entry.deliveries ?? []).filter(
+      (d) => d.state === "waiting" && !known.has(d) && d.mailer !== UNROUTED,
+    );
+    const mine = dead === null ? waiting.filter((d) => !this.#deps.expensive.has(d.mailer)) : waiting;
+    return groupsOf(entry, mine, { dead, interactive: false, signal: this.#abort.signal, load });
+  }
+
+  /** Takes over a group's outcomes and logs them. */
+  applyGroup(
+    group: Pick<Group, "entry" | "mailer" | "host" | "deliveries">,
+    result: GroupResult,
+    reports: Report[],
+  ): void {
+    const before = priorityOf(group.entry, this.#deps.settings.factors);
+    const same = new Map<string, { outcome: Outcome; deliveries: Delivery[] }>();
+    for (const [i, delivery] of group.deliveries.entries()) {
+      const one = result.outcomes[i];
+      if (one === undefined) continue;
+      const key = `${one.status}\0${one.text}\0${one.remote}`;
+      const together = same.get(key);
+      if (together === undefined) same.set(key, { outcome: one, deliveries: [delivery] });
+      else together.deliveries.push(delivery);
+      this.#set(group.entry, delivery, one, reports);
+    }
+    for (const { outcome: one, deliveries } of same.values())
+      this.#log(group.entry, deliveries, one, group, result.tookMs, before);
+  }
+
+  #apply(entry: Entry, delivery: Delivery, result: Outcome, tookMs: number, reports: Report[]): void {
+    const priority = priorityOf(entry, this.#deps.settings.factors);
+    this.#set(entry, delivery, result, reports);
+    if (result.kind !== "expanded") this.#log(entry, [delivery], result, delivery, tookMs, priority);
+  }
+
+  #set(entry: Entry, delivery: Delivery, result: Outcome, reports: Report[]): void {
+    if (delivery.text !== result.text || result.kind !== "deferred") entry.changed.add(delivery.index);
+    delivery.status = result.status;
+    delivery.text = result.text;
+    this.#deps.onOutcome(entry, delivery, result);
+    // A failure stays "waiting" until whoever must know of it has been told durably.
+    if (result.kind === "failed") reports.push({ delivery, outcome: result });
+    else if (result.kind !== "deferred") {
+      delivery.state = "done";
+      reports.push({ delivery, outcome: result });
+    }
+  }
+
+  #log(
+    entry: Entry,
+    deliveries: readonly Delivery[],
+    result: Outcome,
+    where: { readonly mailer: string; readonly host: string },
+    tookMs: number,
+    priority: number,
+  ): void {
+    const { store, log } = this.#deps;
+    const lines = toLines({
+      entry,
+      deliveries,
+      outcome: result,
+      mailer: where.mailer,
+      host: where.host,
+      delayMs: store.time.now() - entry.arrivedSpoolMs,
+      tookMs,
+      priority,
+    });
+    for (const line of lines) log.line(result.kind === "deferred" ? 8 : 2, line);
+  }
+
+  /** The notices of a message that needs no place in the queue. */
+  async tell(entry: Entry, reports: readonly Report[], load: () => Promise<Lookup<Content>>): Promise<void> {
+    await this.#deps.notices.tell(entry, reports, load);
+  }
+
+  /** The end of a round: notices first, then the state on flash, or the finish. */
+  async conclude(entry: Entry, reports: Report[], load: () => Promise<Lookup<Content>>): Promise<void> {
+    const { store, notices, settings } = this.#deps;
+    const left = (entry.deliveries ?? []).filter(
+      (d) => d.state === "waiting" && !reports.some((r) => r.delivery === d),
+    );
+    const marked = entry.inHand > 0;
+    entry.tries++;
+    entry.lastTryMs = store.time.now();
+    entry.inHand = 0;
+    if (left.length > 0) this.#expire(entry, left, reports);
+    const told = await notices.tell(entry, reports, load);
+    if (told) {
+      for (const { delivery, outcome: result } of reports)
+        if (result.kind === "failed" && delivery.state === "waiting") {
+          delivery.state = "failed";
+          entry.changed.add(delivery.index);
+        }
+    }
+    const waiting = (entry.deliveries ?? []).filter((d) => d.state === "waiting");
+    if (waiting.length === 0) {
+      entry.running = false;
+      await this.#finish(entry);
+      return;
+    }
+    const text = waiting[0]?.text ?? "";
+    let worth =
+      marked || entry.hold !== "" || entry.changed.size > 0 || entry.text !== text || !entry.expansionStored;
+    entry.text = text;
+    const age = entry.lastTryMs - entry.arrivedSpoolMs;
+    const warnAge = ageFor(settings.warnMs, entry.sender, entry.urgency);
+    if (
+      !entry.warned &&
+      warnAge > 0 &&
+      age >= warnAge &&
+      (await notices.warn(entry, waiting, warnAge, load))
+    ) {
+      entry.warned = true;
+      worth = true;
+    }
+    store.forget(entry);
+    entry.running = false;
+    // A try that changed nothing is not worth a write: a dead host's queue must not wear the flash at each run.
+    if (worth) void store.persist(entry, false);
+  }
+
+  /** Removes the message; what it takes on flash is given back when its mark is durable. */
+  async #finish(entry: Entry): Promise<void> {
+    if (entry.finishing) return;
+    await Promise.resolve();
+    void this.#deps.store.finish(entry);
+  }
+
+  /** After queuereturn the rest is given up; a DELIVERBY time that must not be missed likewise (RFC 2852). */
+  #expire(entry: Entry, left: readonly Delivery[], reports: Report[]): void {
+    const { settings } = this.#deps;
+    const age = entry.lastTryMs - entry.arrivedSpoolMs;
+    const limit = ageFor(settings.returnMs, entry.sender, entry.urgency);
+    if (limit <= 0 || age < limit) return;
+    for (const delivery of left) {
+      const result = outcome("failed", "4.4.7", delivery.text, {
+        diagnostic: "",
+        transcript: [delivery.text],
+      });
+      reports.push({ delivery, outcome: result, expiredMs: limit });
+    }
+  }
+
+  /** Ends attempts soon; resolves when all rounds have ended. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.();
+    this.#timer = null;
+    this.#deps.dispatcher.stop();
+    const cancel = this.#deps.clock.after(graceMs, () => this.#abort.abort());
+    while (this.#rounds.size > 0) await Promise.all(this.#rounds);
+    cancel();
+  }
+}
+
+/** Deliveries of one message by mailer, host and sender, none too large. */
+export function groupsOf(
+  entry: Entry,
+  deliveries: readonly Delivery[],
+  common: Pick<Group, "dead" | "interactive" | "signal" | "load">,
+): Group[] {
+  const byKey = new Map<string, Delivery[]>();
+  for (const delivery of deliveries) {
+    const key = `${delivery.mailer}\0${delivery.host.toLowerCase()}\0${delivery.sender}`;
+    const list = byKey.get(key);
+    if (list === undefined) byKey.set(key, [delivery]);
+    else list.push(delivery);
+  }
+  const groups: Group[] = [];
+  for (const list of byKey.values()) {
+    for (let at = 0; at < list.length; at += ATTEMPT_RECIPIENTS_MAX) {
+      const some = list.slice(at, at + ATTEMPT_RECIPIENTS_MAX);
+      const [first] = some;
+      if (first === undefined) continue;
+      const { mailer, host, sender } = first;
+      groups.push({ entry, mailer, host, sender, deliveries: some, ...common });
+    }
+  }
+  return groups;
+}
+
+function hostOf(entry: Entry): string {
+  return entry.deliveries?.find((d) => d.state === "waiting")?.host ?? entry.recipients[0]?.address ?? "";
+}
+
+/** The result of the first call, for all calls. */
+function once<T>(fn: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | null = null;
+  return () => {
+    result ??= fn();
+    return result;
+  };
+}

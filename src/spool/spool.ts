@@ -1,0 +1,385 @@
+// The spool as the rest of the program sees it: intake for what receives mail, administration for who looks after it.
+// makeSpool() recovers the queue; start() begins to deliver. daemon/ gives it its mailers and its router.
+
+import { err, ok, type Result } from "../base/result.ts";
+import type { Envelope } from "../mail/envelope.ts";
+import type { Outcome } from "../mail/outcome.ts";
+import type { Reply } from "../mail/reply.ts";
+import type { Clock } from "../sys/clock.ts";
+import type { Disk, DiskError } from "../sys/disk.ts";
+import type { Entropy } from "../sys/entropy.ts";
+import type { Log } from "../sys/log.ts";
+import { Dispatcher } from "./dispatch.ts";
+import { type DraftHost, MemoryBudget, ReceivedDraft } from "./draft.ts";
+import type { Delivery, Entry } from "./entry.ts";
+import { priorityOf } from "./entry.ts";
+import type { Draft, Intake, Verdict } from "./intake.ts";
+import { Interactive } from "./interactive.ts";
+import type { Mailer } from "./mailer.ts";
+import { type NoticeNames, Notices } from "./notices.ts";
+import type { DamagedItem } from "./quarantine.ts";
+import type { Router } from "./router.ts";
+import { type RunReport, Schedule } from "./schedule.ts";
+import { recipientsOf, type Selector, selects } from "./selector.ts";
+import type { Settings } from "./settings.ts";
+import { refusalFor, Store } from "./store.ts";
+import { fromLine } from "./wording.ts";
+
+export interface SpoolDeps {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  /** The queue folder (QueueDirectory). */
+  readonly folder: string;
+  readonly settings: Settings;
+  readonly router: Router;
+  readonly mailers: ReadonlyMap<string, Mailer>;
+  readonly names: NoticeNames;
+  /** A wall time (milliseconds) that has certainly passed, e.g. when the program was built. */
+  readonly clockFloorMs: number;
+  /** Mailers with the flag e when HoldExpensive is set. */
+  readonly expensive?: ReadonlySet<string>;
+  /** Told of each delivery's end in an attempt, for statistics, host status and history. */
+  readonly onOutcome?: (event: OutcomeEvent) => void;
+}
+
+export interface OutcomeEvent {
+  readonly id: string;
+  readonly sender: string;
+  readonly sizeBytes: number;
+  readonly delivery: Delivery;
+  readonly outcome: Outcome;
+}
+
+/** One queued message, as listings show it. */
+export interface QueueEntry {
+  readonly id: string;
+  readonly sender: string;
+  /** Body bytes. */
+  readonly sizeBytes: number;
+  readonly arrivedMs: number;
+  readonly priority: number;
+  /** What still has to be delivered, with the last words about each. */
+  readonly recipients: readonly { readonly address: string; readonly text: string }[];
+  /** Message-level status. */
+  readonly text: string;
+  /** Quarantine reason, "" when it is not held. */
+  readonly hold: string;
+  readonly running: boolean;
+  /** Tried too recently for the next run. */
+  readonly resting: boolean;
+  readonly tries: number;
+}
+
+export interface SpoolFigures {
+  readonly messages: number;
+  readonly held: number;
+  readonly running: number;
+  readonly waiting: number;
+  readonly bodiesInMemoryBytes: number;
+  readonly log: {
+    readonly written: number;
+    readonly syncs: number;
+    readonly segments: number;
+    readonly free: number;
+    readonly bytes: number;
+  };
+  readonly damaged: number;
+  readonly suspended: readonly string[];
+  /** What is wrong with the disk, "" when nothing is. */
+  readonly trouble: string;
+}
+
+export class Spool implements Intake {
+  readonly #deps: SpoolDeps;
+  readonly #store: Store;
+  readonly #dispatcher: Dispatcher;
+  readonly #schedule: Schedule;
+  readonly #interactive: Interactive;
+  readonly #host: DraftHost;
+  readonly #committing = new Set<Promise<unknown>>();
+  #started = false;
+  #closed = false;
+
+  constructor(deps: SpoolDeps, store: Store) {
+    this.#deps = deps;
+    this.#store = store;
+    const { clock, log, settings, router } = deps;
+    this.#dispatcher = new Dispatcher(clock, deps.mailers);
+    const notices = new Notices({
+      store,
+      settings,
+      names: deps.names,
+      clock,
+      log,
+      onAccepted: (entry) => this.#fresh(entry),
+    });
+    this.#schedule = new Schedule({
+      store,
+      dispatcher: this.#dispatcher,
+      router,
+      settings,
+      notices,
+      clock,
+      log,
+      expensive: deps.expensive ?? new Set(),
+      onOutcome: (entry, delivery, outcome) =>
+        deps.onOutcome?.({
+          id: entry.id,
+          sender: entry.sender,
+          sizeBytes: entry.place.bodyBytes,
+          delivery,
+          outcome,
+        }),
+    });
+    this.#interactive = new Interactive({
+      store,
+      disk: deps.disk,
+      dispatcher: this.#dispatcher,
+      router,
+      schedule: this.#schedule,
+      clock,
+      deadlineMs: settings.deadlineMs,
+      durableFirst: settings.durableFirst,
+      onNote: (line) => log.line(5, line),
+    });
+    this.#host = {
+      budget: new MemoryBudget(),
+      interactive: settings.mode === "interactive" && !settings.durableFirst,
+      openBody: async (id) => {
+        const opened = await store.openBody(id);
+        return opened.ok ? { file: opened.value } : { error: opened.error };
+      },
+      dropBody: (id) => void store.dropBody(id),
+      commit: (draft, envelope, header) => this.#track(this.#commit(draft, envelope, header)),
+    };
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    this.#committing.add(work);
+    void work.finally(() => this.#committing.delete(work));
+    return work;
+  }
+
+  /** Begins to deliver: what recovery found is tried in a first queue run, then every `intervalMs` (0: no queue runs). */
+  start(intervalMs: number): void {
+    this.#started = true;
+    this.#schedule.every(intervalMs);
+    if (intervalMs > 0 || this.#deps.settings.mode === "background") void this.#schedule.run([]);
+  }
+
+  admit(sizeBytes: number): Reply | null {
+    const refusal = this.#store.admit(sizeBytes);
+    // Interactive relaying needs no flash.
+    return refusal !== null && this.#host.interactive && this.#store.trouble !== null ? null : refusal;
+  }
+
+  open(): Draft {
+    return new ReceivedDraft(this.#store.newId(), this.#host);
+  }
+
+  #fresh(entry: Entry): void {
+    const { mode } = this.#deps.settings;
+    if (entry.hold === "" && this.#started && (mode === "background" || mode === "interactive"))
+      this.#schedule.fresh(entry);
+    else this.#store.forget(entry);
+  }
+
+  async #commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer): Promise<Verdict> {
+    const { log } = this.#deps;
+    const { id } = draft;
+    const error = draft.error;
+    const body = await draft.source();
+    if (error !== null || envelope.discard === true) {
+      if (body.kind === "file") {
+        await body.file.close();
+        await this.#store.dropBody(id);
+      }
+      if (error !== null) return { kind: "refused", reply: refusalFor(error) };
+      log.line(5, fromLine(id, envelope, header, draft.bytes));
+      log.line(5, `${id}: discarded`);
+      return { kind: "accepted", id, how: "discarded" };
+    }
+    log.line(5, fromLine(id, envelope, header, draft.bytes));
+    const offer = { id, envelope, header, body, eightBit: draft.eightBit };
+    if (this.#deps.settings.mode === "interactive" && envelope.quarantine === undefined && this.#started)
+      return this.#interactive.offer(offer);
+    const accepted = await this.#store.accept(offer);
+    if (!accepted.ok) {
+      const { code, operation } = accepted.error;
+      log.line(1, `${id}: cannot be stored: ${operation}: ${code}`);
+      return { kind: "refused", reply: refusalFor(accepted.error) };
+    }
+    this.#fresh(accepted.value);
+    return { kind: "accepted", id, how: "spooled" };
+  }
+
+  /** The queue, in the order of its next run; quarantined messages only when a selector asks for a reason. */
+  list(selectors: readonly Selector[] = []): QueueEntry[] {
+    const rows = [...this.#store.entries.values()]
+      .filter((e) => selects(selectors, e))
+      .map((e) => this.#row(e));
+    return rows.sort((a, b) => a.priority - b.priority);
+  }
+
+  #row(entry: Entry): QueueEntry {
+    const waiting = entry.deliveries?.filter((d) => d.state === "waiting");
+    return {
+      id: entry.id,
+      sender: entry.sender,
+      sizeBytes: entry.place.bodyBytes,
+      arrivedMs: entry.arrivedWallMs,
+      priority: priorityOf(entry, this.#deps.settings.factors),
+      recipients:
+        waiting?.map((d) => ({ address: d.address, text: d.text })) ??
+        recipientsOf(entry).map((address) => ({ address, text: "" })),
+      text: entry.text,
+      hold: entry.hold,
+      running: entry.running,
+      resting: !this.#schedule.isRested(entry),
+      tries: entry.tries,
+    };
+  }
+
+  /** One message with its header and envelope; null when there is none with this id or it cannot be read. */
+  async show(
+    id: string,
+  ): Promise<{ readonly entry: QueueEntry; readonly envelope: Envelope; readonly header: Buffer } | null> {
+    const entry = this.#store.entries.get(id);
+    if (entry === undefined) return null;
+    const content = await this.#store.load(entry);
+    if (content.kind !== "found") return null;
+    return { entry: this.#row(entry), envelope: content.value.envelope, header: content.value.header };
+  }
+
+  /** Quarantines what the selectors mean (-Qreason); the number of messages. */
+  async hold(selectors: readonly Selector[], reason: string): Promise<number> {
+    return this.#change(selectors, (entry) => {
+      entry.hold = reason;
+      this.#deps.log.line(1, `${entry.id}: quarantine=${reason}`);
+    });
+  }
+
+  /** Gives quarantined messages free (-Q with an empty reason). */
+  async release(selectors: readonly Selector[]): Promise<number> {
+    return this.#change(selectors, (entry) => {
+      entry.hold = "";
+      entry.inHand = 0;
+      this.#deps.log.line(1, `${entry.id}: unquarantine`);
+    });
+  }
+
+  async #change(selectors: readonly Selector[], change: (entry: Entry) => void): Promise<number> {
+    const meant = [...this.#store.entries.values()].filter((e) => !e.finishing && selects(selectors, e));
+    await Promise.all(
+      meant.map((entry) => {
+        change(entry);
+        return this.#store.persist(entry, true);
+      }),
+    );
+    return meant.length;
+  }
+
+  /** Removes messages for good, without notices; those being tried are left. The number removed. */
+  async remove(selectors: readonly Selector[]): Promise<number> {
+    const meant = [...this.#store.entries.values()].filter(
+      (e) => !e.running && !e.finishing && selects(selectors, e),
+    );
+    await Promise.all(
+      meant.map((entry) => {
+        this.#deps.log.line(1, `${entry.id}: removed by the administrator`);
+        return this.#store.finish(entry);
+      }),
+    );
+    return meant.length;
+  }
+
+  /** A queue run now over what the selectors mean (-q, -qI, ETRN), whatever MinQueueAge says. */
+  flush(selectors: readonly Selector[] = []): Promise<RunReport> {
+    this.#dispatcher.retryNow();
+    return this.#schedule.run(selectors, true);
+  }
+
+  /** Forgets the routing of messages that have not been delivered in part, and tries them (after a change of tables). */
+  async requeue(selectors: readonly Selector[]): Promise<RunReport> {
+    for (const entry of this.#store.entries.values()) {
+      if (entry.running || entry.finishing || !selects(selectors, entry)) continue;
+      if (entry.deliveries === null || entry.deliveries.some((d) => d.state !== "waiting")) continue;
+      const content = await this.#store.load(entry);
+      if (content.kind !== "found" || entry.running || entry.finishing) continue;
+      entry.recipients = content.value.envelope.recipients;
+      entry.deliveries = null;
+      entry.expansionStored = false;
+      entry.changed.clear();
+    }
+    return this.#schedule.run(selectors, true);
+  }
+
+  /** "delivery" stops attempts, "listener" is kept for the one who listens; both survive a reboot. */
+  async suspend(part: string): Promise<void> {
+    await this.#store.setSuspended(new Set([...this.#store.suspended, part]));
+  }
+
+  async resume(part: string): Promise<void> {
+    await this.#store.setSuspended(new Set([...this.#store.suspended].filter((p) => p !== part)));
+    if (part === "delivery") void this.#schedule.run([], true);
+  }
+
+  get suspended(): ReadonlySet<string> {
+    return this.#store.suspended;
+  }
+
+  /** Damaged records, with reasons. */
+  damaged(): Promise<readonly DamagedItem[]> {
+    return this.#store.quarantine.list();
+  }
+
+  /** Forgets a damaged record. */
+  discardDamaged(name: string): Promise<boolean> {
+    return this.#store.quarantine.remove(name);
+  }
+
+  figures(): SpoolFigures {
+    const entries = [...this.#store.entries.values()];
+    const { trouble } = this.#store;
+    return {
+      messages: entries.length,
+      held: entries.filter((e) => e.hold !== "").length,
+      running: this.#dispatcher.running,
+      waiting: this.#dispatcher.waiting,
+      bodiesInMemoryBytes: this.#host.budget.used,
+      log: this.#store.figures,
+      damaged: this.#store.quarantine.count,
+      suspended: [...this.#store.suspended],
+      trouble: trouble === null ? "" : `${trouble.operation}: ${trouble.code}`,
+    };
+  }
+
+  /** Attempts get `graceMs` to end; then everything known is written and the end is marked as clean. */
+  async close(graceMs: number): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#schedule.stop(graceMs);
+    await Promise.allSettled(this.#committing);
+    await this.#interactive.stop();
+    await this.#schedule.stop(0);
+    await this.#store.close();
+  }
+}
+
+/** Opens the queue folder and recovers what is in it; nothing is delivered before start(). */
+export async function makeSpool(deps: SpoolDeps): Promise<Result<Spool, DiskError>> {
+  const store = await Store.open({
+    disk: deps.disk,
+    clock: deps.clock,
+    entropy: deps.entropy,
+    log: deps.log,
+    folder: deps.folder,
+    minFreeBlocks: deps.settings.minFreeBlocks,
+    clockFloorMs: deps.clockFloorMs,
+  });
+  if (!store.ok) return err(store.error);
+  await store.value.learnSpace();
+  return ok(new Spool(deps, store.value));
+}

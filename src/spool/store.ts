@@ -1,0 +1,614 @@
+// The queue on flash: accept, state, finish, move, recover. What accept() has resolved survives the power plug; what finish() was
+// told is not delivered again once its mark is synced. Everything else in spool/ is about when to try what.
+
+import { assert } from "../base/assert.ts";
+import {
+  FREE_INODES_MIN,
+  FRESH_BYTES_MAX,
+  SEGMENT_BYTES_MAX,
+  SEGMENT_BYTES_MIN,
+  SEGMENTS_PER_SPOOL,
+  SPACE_AGE_MS,
+  STARTS_IN_HAND_MAX,
+} from "../base/limits.ts";
+import { ABSENT, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
+import type { Envelope } from "../mail/envelope.ts";
+import { type Reply, reply } from "../mail/reply.ts";
+import { crc32 } from "../sys/checksum.ts";
+import type { Clock } from "../sys/clock.ts";
+import type { Disk, DiskError, Space } from "../sys/disk.ts";
+import type { Entropy } from "../sys/entropy.ts";
+import type { Log } from "../sys/log.ts";
+import { SpoolTime } from "./age.ts";
+import { BodyFile, FileBody, MemoryBody, sumOf } from "./body.ts";
+import {
+  ACCEPT_FIXED_BYTES,
+  decodeEnvelope,
+  encodeAccept,
+  encodeEnvelope,
+  encodeGlobal,
+  encodeOutcome,
+  encodeProgress,
+} from "./codec.ts";
+import type { Content, Delivery, Entry, Placement } from "./entry.ts";
+import { describe, Fold } from "./fold.ts";
+import { ID_BYTES, idMaker } from "./identity.ts";
+import { SegmentLog } from "./log.ts";
+import { openQuarantine, type Quarantine } from "./quarantine.ts";
+import { type Draft, draftOf, RECORD } from "./record.ts";
+import { type Damage, recoverLog } from "./recovery.ts";
+
+export interface StoreDeps {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  /** The queue folder. */
+  readonly folder: string;
+  /** MinFreeBlocks: blocks that must be free for mail to be taken. */
+  readonly minFreeBlocks: number;
+  /** A wall time (milliseconds) that has certainly passed, e.g. when the program was built. */
+  readonly clockFloorMs: number;
+}
+
+/** Where the body of a message being accepted is. */
+export type BodySource =
+  | { readonly kind: "memory"; readonly pieces: readonly Buffer[]; readonly bytes: number }
+  | { readonly kind: "file"; readonly file: BodyFile };
+
+export interface Accepting {
+  readonly id: string;
+  readonly envelope: Envelope;
+  readonly header: Buffer;
+  readonly body: BodySource;
+  readonly eightBit: boolean;
+  /** What is known already (interactive delivery that was done in part). */
+  readonly progress?: { readonly deliveries: Delivery[]; readonly text: string; readonly tried: boolean };
+}
+
+const MOVE_BYTES_AT_A_TIME = 1024 * 1024;
+
+export class Store {
+  readonly entries: Map<string, Entry>;
+  readonly time: SpoolTime;
+  readonly quarantine: Quarantine;
+  readonly newId: () => string;
+  /** The program did not end as it should: marks are made before recovered messages are tried. */
+  readonly unclean: boolean;
+  readonly #deps: StoreDeps;
+  readonly #boot: number;
+  #log: SegmentLog;
+  #suspended: ReadonlySet<string>;
+  #closing = false;
+  #space: Space | null = null;
+  #spaceAtMs = Number.NEGATIVE_INFINITY;
+  #spaceAsked = false;
+  #freshBytes = 0;
+  #compacting: Promise<void> | null = null;
+
+  private constructor(
+    deps: StoreDeps,
+    fold: Fold,
+    quarantine: Quarantine,
+    log: (store: Store) => SegmentLog,
+  ) {
+    this.#deps = deps;
+    this.entries = fold.entries;
+    this.quarantine = quarantine;
+    this.#boot = fold.boots + 1;
+    this.unclean = fold.global !== null && !fold.global.clean;
+    this.#suspended = new Set(fold.global?.suspended ?? []);
+    this.time = new SpoolTime(deps.clock, deps.clockFloorMs, fold.newest);
+    this.newId = idMaker(this.#boot, deps.entropy);
+    this.#log = log(this);
+  }
+
+  /** Opens the queue folder, making it when it is new, and recovers what is in it. */
+  static async open(deps: StoreDeps): Promise<Result<Store, DiskError>> {
+    const { disk, folder } = deps;
+    for (const name of ["log", "body", "quarantine"]) {
+      const made = await disk.makeFolder(`${folder}/${name}`);
+      if (!made.ok) return made;
+    }
+    const named = await disk.syncFolder(folder, "the folders of a new queue");
+    if (!named.ok) return named;
+    const space = await disk.space(folder);
+    if (!space.ok) return space;
+    const quarantine = await openQuarantine(disk, `${folder}/quarantine`);
+    if (!quarantine.ok) return quarantine;
+    const damages: Damage[] = [];
+    const fold = new Fold((damage) => damages.push(damage));
+    const recovered = await recoverLog(
+      disk,
+      `${folder}/log`,
+      (record) => fold.apply(record),
+      (damage) => damages.push(damage),
+    );
+    if (!recovered.ok) return recovered;
+    const segmentBytes = segmentBytesFor(space.value.totalBytes);
+    const store = new Store(deps, fold, quarantine.value, (self) => {
+      const { line, free, nextName } = recovered.value;
+      return new SegmentLog(
+        {
+          disk,
+          clock: deps.clock,
+          entropy: deps.entropy,
+          folder: `${folder}/log`,
+          segmentBytes,
+          keepFreeBytes: Math.min(
+            deps.minFreeBlocks * space.value.blockBytes + segmentBytes,
+            space.value.totalBytes / 4,
+          ),
+          opening: () => self.#global(),
+          onTurn: () => self.#compactSoon(),
+          onTrouble: (text) => deps.log.line(1, `queue: ${text}`),
+        },
+        line,
+        free,
+        nextName,
+      );
+    });
+    const started = await store.#start(damages, fold.stated);
+    return started.ok ? ok(store) : started;
+  }
+
+  async #start(damages: readonly Damage[], stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
+    for (const entry of this.entries.values()) this.#log.hold(entry.place.location, costOf(entry));
+    const files = await this.#files(stated);
+    if (!files.ok) return files;
+    for (const damage of damages) await this.#damaged(damage);
+    const started = await this.#log.start();
+    if (!started.ok) return started;
+    // The boot number must be on flash before an id of this boot can be.
+    const marked = await this.#log.append(this.#global(), "urgent");
+    if (!marked.ok) return marked;
+    for (const entry of this.entries.values()) {
+      if (entry.inHand < STARTS_IN_HAND_MAX || entry.hold !== "") continue;
+      entry.hold = `the program ended ${entry.inHand} times while trying this message`;
+      this.#deps.log.line(1, `${entry.id}: quarantine=${entry.hold}`);
+      void this.persist(entry, true);
+    }
+    return ok(true);
+  }
+
+  /** Large bodies: those of no message go (their sender got no 250), those that are missing or damaged are told of. */
+  async #files(stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
+    const { disk, folder } = this.#deps;
+    const names = await disk.list(`${folder}/body`);
+    if (!names.ok) return names;
+    for (const name of names.value) {
+      if (this.entries.get(name)?.place.inFile !== true) await disk.unlink(`${folder}/body/${name}`);
+    }
+    for (const entry of [...this.entries.values()]) {
+      if (!entry.place.inFile) continue;
+      const rest = await this.#readRest(entry);
+      if (rest.kind === "found") {
+        const described = describe(entry, rest.value.envelope, stated.has(entry.id));
+        this.entries.set(entry.id, described);
+      } else {
+        const reason = rest.kind === "absent" ? "its file is missing or damaged" : rest.reason;
+        entry.hold = `damaged: ${reason}`;
+        this.#deps.log.line(1, `${entry.id}: quarantine=${entry.hold}`);
+      }
+    }
+    return ok(true);
+  }
+
+  async #damaged(damage: Damage): Promise<void> {
+    const reason = damage.last
+      ? `${damage.reason} (the end of the log: cut off while it was written, or damaged since)`
+      : damage.reason;
+    const kept = await this.quarantine.keep({ ...damage, reason });
+    if (kept.ok && kept.value === "known") return;
+    const what = kept.ok ? kept.value : `not kept: ${kept.error.code}`;
+    this.#deps.log.line(1, `queue: damaged record ${damage.name}: ${reason} (${what})`);
+  }
+
+  get suspended(): ReadonlySet<string> {
+    return this.#suspended;
+  }
+
+  get figures(): ReturnType<() => SegmentLog["figures"]> {
+    return this.#log.figures;
+  }
+
+  get trouble(): DiskError | null {
+    return this.#log.trouble;
+  }
+
+  /** Survives a reboot. */
+  async setSuspended(parts: ReadonlySet<string>): Promise<void> {
+    this.#suspended = parts;
+    await this.#log.append(this.#global(), "urgent");
+  }
+
+  #global(): Draft {
+    const moment = this.time.moment();
+    const state = { boot: this.#boot, ...moment, clean: this.#closing, suspended: [...this.#suspended] };
+    return draftOf(RECORD.global, [encodeGlobal(state)]);
+  }
+
+  /** null when a message of `sizeBytes` (0: unknown) can be taken now, else the refusal. */
+  admit(sizeBytes: number): Reply | null {
+    const trouble = this.#log.trouble;
+    if (trouble !== null) return refusalFor(trouble);
+    this.#askSpace();
+    const space = this.#space;
+    if (space !== null) {
+      const needed = Math.ceil(sizeBytes / space.blockBytes);
+      if (space.freeBlocks < this.#deps.minFreeBlocks + needed) return NO_SPACE;
+      if (space.totalInodes > 0 && space.freeInodes < FREE_INODES_MIN) return NO_SPACE;
+    }
+    return this.#log.roomFor(Math.min(sizeBytes, this.#log.payloadBytesMax)) ? null : NO_SPACE;
+  }
+
+  /** Asks for the free space when the last answer is old; sessions do not wait for it. */
+  #askSpace(): void {
+    const now = this.#deps.clock.monotonicMs();
+    if (this.#spaceAsked || now - this.#spaceAtMs < SPACE_AGE_MS) return;
+    this.#spaceAsked = true;
+    void this.#deps.disk.space(this.#deps.folder).then((space) => {
+      this.#spaceAsked = false;
+      this.#spaceAtMs = this.#deps.clock.monotonicMs();
+      if (space.ok) this.#space = space.value;
+    });
+  }
+
+  /** Asks for the free space and waits, so that the first admit() knows it. */
+  async learnSpace(): Promise<void> {
+    const space = await this.#deps.disk.space(this.#deps.folder);
+    if (space.ok) this.#space = space.value;
+    this.#spaceAtMs = this.#deps.clock.monotonicMs();
+  }
+
+  bodyPath(id: string): string {
+    return `${this.#deps.folder}/body/${id}`;
+  }
+
+  /** A file for a body that is too large for the log. */
+  async openBody(id: string): Promise<Result<BodyFile, DiskError>> {
+    const opened = await this.#deps.disk.open(this.bodyPath(id), "create");
+    return opened.ok ? ok(new BodyFile(this.bodyPath(id), opened.value)) : opened;
+  }
+
+  async dropBody(id: string): Promise<void> {
+    const gone = await this.#deps.disk.unlink(this.bodyPath(id));
+    if (!gone.ok && gone.error.code !== "ENOENT")
+      this.#deps.log.line(3, `${id}: cannot remove its file: ${gone.error.code}; the next start does`);
+  }
+
+  /** Resolves when the message is durable. A refused message leaves nothing behind. */
+  async accept(message: Accepting): Promise<Result<Entry, DiskError>> {
+    const envelopeBytes = encodeEnvelope(message.envelope);
+    const bodyBytes = message.body.kind === "memory" ? message.body.bytes : message.body.file.size;
+    const inline = ACCEPT_FIXED_BYTES + envelopeBytes.length + message.header.length + bodyBytes;
+    const inFile = message.body.kind === "file" || inline > this.#log.payloadBytesMax;
+    let bodySum = 0;
+    let restSum = 0;
+    if (inFile) {
+      const filed = await this.#file(message, envelopeBytes);
+      if (!filed.ok) {
+        await this.dropBody(message.id);
+        return filed;
+      }
+      bodySum = filed.value;
+      restSum = crc32(envelopeBytes, crc32(message.header, 0));
+    }
+    const moment = this.time.moment();
+    const place = {
+      envelopeBytes: envelopeBytes.length,
+      headerBytes: message.header.length,
+      bodyBytes,
+      inFile,
+      bodySum,
+      restSum,
+      eightBit: message.eightBit,
+    };
+    const facts = {
+      id: message.id,
+      arrivedSpoolMs: moment.spoolMs,
+      arrivedWallMs: moment.wallMs,
+      trusted: moment.trusted,
+      copy: false,
+      place,
+    };
+    const pieces = [encodeAccept(facts)];
+    if (!inFile && message.body.kind === "memory")
+      pieces.push(envelopeBytes, message.header, ...message.body.pieces);
+    const entry = this.#newEntry(message, facts, place);
+    const appended = this.#log.append(draftOf(RECORD.accept, pieces), "accept", costOf(entry));
+    // Shares the batch; when it is lost alone, the window of duplicates is what any mark has.
+    if (message.progress !== undefined) void this.#appendAll(this.#progressDrafts(entry), "mark");
+    const done = await appended;
+    if (!done.ok) {
+      // The record may be on flash all the same (a failed sync says nothing): tell recovery that it is void.
+      void this.#log.append(this.#finishDraft(message.id), "mark");
+      if (inFile) await this.dropBody(message.id);
+      return done;
+    }
+    entry.place.location = done.value;
+    entry.expansionStored = entry.deliveries !== null;
+    this.entries.set(entry.id, entry);
+    this.#keepFresh(entry, message);
+    return ok(entry);
+  }
+
+  #newEntry(
+    message: Accepting,
+    facts: Parameters<typeof encodeAccept>[0],
+    place: Omit<Placement, "location">,
+  ): Entry {
+    const { envelope, progress } = message;
+    return {
+      id: message.id,
+      sender: envelope.sender,
+      place: { ...place, location: { epoch: 0, offset: 0, length: 0 } },
+      arrivedSpoolMs: facts.arrivedSpoolMs,
+      arrivedWallMs: facts.arrivedWallMs,
+      precedence: envelope.precedence,
+      urgency: envelope.urgency,
+      recipients: progress === undefined ? envelope.recipients : [],
+      deliveries: progress?.deliveries ?? null,
+      expansionStored: false,
+      changed: new Set(),
+      tries: progress?.tried === true ? 1 : 0,
+      lastTryMs: progress?.tried === true ? facts.arrivedSpoolMs : 0,
+      warned: false,
+      hold: envelope.quarantine ?? "",
+      text: progress?.text ?? "",
+      inHand: 0,
+      running: false,
+      finishing: false,
+      moving: null,
+      fresh: null,
+    };
+  }
+
+  #keepFresh(entry: Entry, message: Accepting): void {
+    if (entry.hold !== "") return;
+    const { body, envelope, header, eightBit } = message;
+    if (body.kind === "file") {
+      const path = this.bodyPath(entry.id);
+      entry.fresh = {
+        envelope,
+        header,
+        body: new FileBody(this.#deps.disk, path, entry.place.bodyBytes, eightBit),
+      };
+      return;
+    }
+    if (this.#freshBytes + body.bytes > FRESH_BYTES_MAX) return;
+    this.#freshBytes += body.bytes;
+    entry.fresh = { envelope, header, body: new MemoryBody(body.pieces, eightBit) };
+  }
+
+  /** The message's content is not needed in memory any more. */
+  forget(entry: Entry): void {
+    if (entry.fresh === null) return;
+    if (entry.fresh.body.pieces !== null) this.#freshBytes -= entry.fresh.body.size;
+    entry.fresh = null;
+  }
+
+  /** Writes a message's file and makes it and its name durable. The checksum of the body. */
+  async #file(message: Accepting, envelope: Buffer): Promise<Result<number, DiskError>> {
+    let file: BodyFile;
+    if (message.body.kind === "file") {
+      file = message.body.file;
+    } else {
+      const opened = await this.openBody(message.id);
+      if (!opened.ok) return opened;
+      file = opened.value;
+      for (const piece of message.body.pieces) await file.put(piece);
+    }
+    const sealed = await file.seal([message.header, envelope]);
+    await file.close();
+    if (!sealed.ok) return sealed;
+    const named = await this.#deps.disk.syncFolder(
+      `${this.#deps.folder}/body`,
+      "the name of a large message before its record",
+    );
+    return named.ok ? ok(file.sum) : named;
+  }
+
+  /** Header and envelope of a message in a file; absent when damaged. */
+  async #readRest(entry: Entry): Promise<Lookup<{ envelope: Envelope; header: Buffer }>> {
+    const { place } = entry;
+    const opened = await this.#deps.disk.open(this.bodyPath(entry.id), "read");
+    if (!opened.ok) return opened.error.code === "ENOENT" ? ABSENT : tempfail(opened.error.code);
+    const wanted = place.headerBytes + place.envelopeBytes;
+    const got = await opened.value.read(place.bodyBytes, wanted);
+    await opened.value.close();
+    if (!got.ok) return tempfail(`${got.error.operation}: ${got.error.code}`);
+    if (got.value.length !== wanted || crc32(got.value, 0) !== place.restSum) return ABSENT;
+    const envelope = decodeEnvelope(got.value.subarray(place.headerBytes));
+    if (!envelope.ok) return ABSENT;
+    return found({ envelope: envelope.value, header: got.value.subarray(0, place.headerBytes) });
+  }
+
+  /** The message as it was accepted; absent when it is damaged (never deliver it), tempfail when it cannot be read now. */
+  async load(entry: Entry): Promise<Lookup<Content>> {
+    if (entry.fresh !== null) return found(entry.fresh);
+    const { place } = entry;
+    if (place.inFile) {
+      const rest = await this.#readRest(entry);
+      if (rest.kind !== "found") return rest;
+      const body = new FileBody(this.#deps.disk, this.bodyPath(entry.id), place.bodyBytes, place.eightBit);
+      const sum = await sumOf(body);
+      if (!sum.ok) return tempfail(sum.error);
+      return sum.value === place.bodySum ? found({ ...rest.value, body }) : ABSENT;
+    }
+    const payload = await this.#log.readChecked(place.location);
+    if (payload.kind !== "found") return payload;
+    const atHeader = ACCEPT_FIXED_BYTES + place.envelopeBytes;
+    const atBody = atHeader + place.headerBytes;
+    const envelope = decodeEnvelope(payload.value.subarray(ACCEPT_FIXED_BYTES, atHeader));
+    if (!envelope.ok) return ABSENT;
+    return found({
+      envelope: envelope.value,
+      header: payload.value.subarray(atHeader, atBody),
+      body: new MemoryBody([payload.value.subarray(atBody)], place.eightBit),
+    });
+  }
+
+  #progressDrafts(entry: Entry): Draft[] {
+    const whole = encodeProgress(entry.id, entry, entry.deliveries);
+    const max = this.#log.payloadBytesMax;
+    if (whole.length <= max) return [draftOf(RECORD.progress, [whole])];
+    const drafts: Draft[] = [];
+    const id = whole.subarray(0, ID_BYTES);
+    for (let at = ID_BYTES; at < whole.length; at += max - ID_BYTES) {
+      const part = whole.subarray(at, at + max - ID_BYTES);
+      const more = at + part.length < whole.length;
+      drafts.push(draftOf(RECORD.progress, [id, part], more, at > ID_BYTES));
+    }
+    return drafts;
+  }
+
+  /** Writes the state of a message as it is now; resolves when it is durable. */
+  async persist(entry: Entry, urgent: boolean): Promise<void> {
+    if (entry.finishing) return;
+    const kind = urgent ? "urgent" : "mark";
+    let drafts: Draft[];
+    if (entry.deliveries !== null && !entry.expansionStored) {
+      drafts = this.#progressDrafts(entry);
+      entry.expansionStored = true;
+    } else {
+      const changed = [...entry.changed].flatMap((index) => entry.deliveries?.[index] ?? []);
+      const delta = encodeOutcome(entry.id, entry, changed);
+      drafts =
+        delta.length <= this.#log.payloadBytesMax
+          ? [draftOf(RECORD.outcome, [delta])]
+          : this.#progressDrafts(entry);
+    }
+    entry.changed.clear();
+    await this.#appendAll(drafts, kind);
+  }
+
+  /** In order; resolves when the last is durable. */
+  async #appendAll(drafts: readonly Draft[], kind: "mark" | "urgent"): Promise<boolean> {
+    const results = await Promise.all(drafts.map((draft) => this.#log.append(draft, kind)));
+    return results.every((result) => result.ok);
+  }
+
+  #finishDraft(id: string): Draft {
+    return draftOf(RECORD.finish, [Buffer.from(id, "latin1")]);
+  }
+
+  /** Marks that the message is about to be tried; resolves when the mark is durable. */
+  async markInHand(entry: Entry): Promise<void> {
+    entry.inHand++;
+    await this.#log.append(draftOf(RECORD.inHand, [Buffer.from(entry.id, "latin1")]), "urgent");
+  }
+
+  /** The message is done: out of the index at once, off the flash when its mark is durable. */
+  async finish(entry: Entry): Promise<void> {
+    assert(!entry.finishing, "a message is finished once");
+    entry.finishing = true;
+    this.forget(entry);
+    this.entries.delete(entry.id);
+    // A copy that is on its way must not come after the mark.
+    if (entry.moving !== null) await entry.moving;
+    const done = await this.#log.append(this.#finishDraft(entry.id), "mark");
+    if (!done.ok) return;
+    this.#log.drop(entry.place.location, costOf(entry));
+    if (entry.place.inFile) await this.dropBody(entry.id);
+  }
+
+  #compactSoon(): void {
+    if (this.#compacting !== null || this.#closing) return;
+    this.#compacting = this.#compact().finally(() => {
+      this.#compacting = null;
+    });
+  }
+
+  /** Copies what is still live in crowded segments to the head, so that no message pins a segment for ever. */
+  async #compact(): Promise<void> {
+    // One turn later: the log that asks for this is in the middle of its own change.
+    await Promise.resolve();
+    const epochs = this.#log.crowded();
+    if (epochs.length === 0) return;
+    let bytes = 0;
+    let moves: Promise<void>[] = [];
+    for (const entry of [...this.entries.values()]) {
+      if (this.#closing || !epochs.includes(entry.place.location.epoch)) continue;
+      if (entry.finishing || entry.moving !== null) continue;
+      entry.moving = this.#move(entry).finally(() => {
+        entry.moving = null;
+      });
+      moves.push(entry.moving);
+      bytes += costOf(entry);
+      if (bytes < MOVE_BYTES_AT_A_TIME) continue;
+      await Promise.all(moves);
+      moves = [];
+      bytes = 0;
+    }
+    await Promise.all(moves);
+  }
+
+  async #move(entry: Entry): Promise<void> {
+    const { place } = entry;
+    const from = place.location;
+    const facts = {
+      id: entry.id,
+      arrivedSpoolMs: entry.arrivedSpoolMs,
+      arrivedWallMs: entry.arrivedWallMs,
+      trusted: false,
+      copy: true,
+      place,
+    };
+    const pieces = [encodeAccept(facts)];
+    if (!place.inFile) {
+      const payload = await this.#log.readChecked(from);
+      if (payload.kind !== "found") {
+        const why = payload.kind === "tempfail" ? payload.reason : "it is damaged";
+        this.#deps.log.line(1, `${entry.id}: cannot be moved: ${why}`);
+        return;
+      }
+      pieces.push(payload.value.subarray(ACCEPT_FIXED_BYTES));
+    }
+    if (entry.finishing) return;
+    const appended = this.#log.append(draftOf(RECORD.accept, pieces), "mark", costOf(entry));
+    const stated = this.#appendAll(this.#progressDrafts(entry), "mark");
+    const done = await appended;
+    if (!done.ok || !(await stated)) return;
+    place.location = done.value;
+    this.#log.drop(from, costOf(entry));
+  }
+
+  /** Everything told so far is durable. */
+  async settle(): Promise<void> {
+    await this.#log.flushed();
+  }
+
+  /** Writes what waits and that the end was clean. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    if (this.#compacting !== null) await this.#compacting;
+    this.#closing = true;
+    if (this.#log.trouble === null) await this.#log.append(this.#global(), "urgent");
+    await this.#log.close();
+  }
+}
+
+/** The smaller the spool, the smaller its segments. */
+export function segmentBytesFor(totalBytes: number): number {
+  const share = totalBytes / SEGMENTS_PER_SPOOL;
+  let bytes = SEGMENT_BYTES_MIN;
+  while (bytes * 2 <= share && bytes < SEGMENT_BYTES_MAX) bytes *= 2;
+  return bytes;
+}
+
+/** Bytes that a message takes in the log. */
+function costOf(entry: Entry): number {
+  const { place } = entry;
+  return ACCEPT_FIXED_BYTES + (place.inFile ? 0 : place.envelopeBytes + place.headerBytes + place.bodyBytes);
+}
+
+export const NO_SPACE: Reply = reply(452, "4.4.5", "Insufficient disk space; try again later");
+
+/** What a client is told when the spool cannot keep its message. */
+export function refusalFor(error: DiskError): Reply {
+  if (error.code === "ENOSPC" || error.code === "EDQUOT") return NO_SPACE;
+  if (error.code === "EROFS")
+    return reply(421, "4.3.0", "The queue cannot be written: read-only file system");
+  return reply(421, "4.3.0", "The queue cannot be written; try again later");
+}

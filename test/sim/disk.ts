@@ -1,0 +1,416 @@
+// A disk in memory that can lose its power after any operation. It keeps apart what is durable and what was only written: unsynced
+// writes and directory changes may each be lost or present after the cut, writes also torn at 512-byte borders. It can fail the
+// Nth operation with an errno, once or for ever, and can leave out one kind of sync to see whether a test suite notices.
+
+import { err, ok, type Result } from "../../src/base/result.ts";
+import type { Disk, DiskError, DiskFile, Space } from "../../src/sys/disk.ts";
+import { SimEntropy } from "./entropy.ts";
+
+const SECTOR = 512;
+
+/** A write that is not synced yet. */
+interface PendingWrite {
+  readonly offset: number;
+  readonly data: Buffer;
+}
+
+class Inode {
+  durable: Buffer = Buffer.alloc(0);
+  content: Buffer = Buffer.alloc(0);
+  pending: PendingWrite[] = [];
+
+  write(offset: number, data: Buffer): void {
+    this.content = patched(this.content, offset, data);
+    this.pending.push({ offset, data });
+  }
+
+  sync(): void {
+    this.durable = this.content;
+    this.pending = [];
+  }
+}
+
+function patched(base: Buffer, offset: number, data: Buffer): Buffer {
+  const out = Buffer.alloc(Math.max(base.length, offset + data.length));
+  base.copy(out, 0);
+  data.copy(out, offset);
+  return out;
+}
+
+/** A change of names that is not synced yet; replayed in order for those that survive. */
+type NameChange =
+  | { readonly kind: "link"; readonly path: string; readonly inode: Inode }
+  | { readonly kind: "unlink"; readonly path: string }
+  | { readonly kind: "rename"; readonly from: string; readonly to: string };
+
+/** What is on the platter: names and contents. Input and output of a power cut. */
+export type Image = ReadonlyMap<string, Buffer>;
+
+export interface Faults {
+  /** Power is lost after this many operations (counting from 1); nothing answers any more. */
+  readonly cutAfter?: number;
+  /** The operation with this number fails... */
+  readonly failAt?: number;
+  /** ...with this errno... */
+  readonly code?: string;
+  /** ...and all later ones too. */
+  readonly forEver?: boolean;
+  /** Syncs with this reason do nothing. */
+  readonly without?: string;
+  /** Only operations that begin with one of these words count for failAt ("sync", "write", "open", ...). */
+  readonly only?: readonly string[];
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+export class SimDisk implements Disk {
+  readonly #faults: Faults;
+  #operations = 0;
+  #counted = 0;
+  #dead = false;
+  #failing = false;
+  /** Durable names, and the names as the program sees them. */
+  #durable = new Map<string, Inode>();
+  #names = new Map<string, Inode>();
+  #folders = new Set<string>();
+  #changes: NameChange[] = [];
+  #openFiles = 0;
+  freeBytes = 64 * 1024 * 1024;
+  totalBytes = 64 * 1024 * 1024;
+  freeInodes = 10_000;
+  /** Reason of each sync that was made, in order. */
+  readonly syncs: string[] = [];
+  readonly trace: string[] = [];
+
+  constructor(image: Image = new Map(), faults: Faults = {}) {
+    this.#faults = faults;
+    for (const [path, content] of image) {
+      const inode = new Inode();
+      inode.content = Buffer.from(content);
+      inode.durable = inode.content;
+      this.#durable.set(path, inode);
+      this.#names.set(path, inode);
+    }
+  }
+
+  get operations(): number {
+    return this.#operations;
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  /** File descriptors that were not closed. */
+  get openFiles(): number {
+    return this.#openFiles;
+  }
+
+  /** Power off now. */
+  cut(): void {
+    this.#dead = true;
+  }
+
+  /** Counts an operation; the error it must fail with, or null. After the cut nothing returns. */
+  async #step(operation: string): Promise<DiskError | null> {
+    if (this.#dead) await new Promise(() => undefined);
+    this.#operations++;
+    this.trace.push(operation);
+    const { failAt, code, forEver, only } = this.#faults;
+    if (failAt !== undefined && (only === undefined || only.some((word) => operation.startsWith(word)))) {
+      this.#counted++;
+      if (this.#counted === failAt || (forEver === true && this.#failing)) {
+        this.#failing = true;
+        return { code: code ?? "EIO", operation };
+      }
+    }
+    return null;
+  }
+
+  /** The end of an operation: the power may go here, after its effect and before its result. */
+  async #done(): Promise<void> {
+    if (this.#faults.cutAfter !== undefined && this.#operations >= this.#faults.cutAfter) {
+      this.#dead = true;
+      await new Promise(() => undefined);
+    }
+    // Results come in a later turn, as a real disk's do.
+    await null;
+  }
+
+  async open(path: string, how: "read" | "write" | "create"): Promise<Result<DiskFile, DiskError>> {
+    const failed = await this.#step(`open ${how} ${path}`);
+    if (failed !== null) return err(failed);
+    let inode = this.#names.get(path);
+    if (how === "create") {
+      if (inode !== undefined) return err({ code: "EEXIST", operation: `open ${path}` });
+      if (this.freeInodes <= 0) return err({ code: "ENOSPC", operation: `open ${path}` });
+      inode = new Inode();
+      this.#names.set(path, inode);
+      this.#changes.push({ kind: "link", path, inode });
+    }
+    if (inode === undefined) return err({ code: "ENOENT", operation: `open ${path}` });
+    await this.#done();
+    this.#openFiles++;
+    return ok(this.#file(path, inode, how !== "read"));
+  }
+
+  #file(path: string, inode: Inode, writable: boolean): DiskFile {
+    let closed = false;
+    return {
+      write: async (pieces, offset) => {
+        const failed = await this.#step(`write ${path}`);
+        if (failed !== null) return err(failed);
+        if (!writable || closed) throw new Error(`write to a closed file ${path}`);
+        const data = Buffer.concat(pieces);
+        const grows = Math.max(0, offset + data.length - inode.content.length);
+        if (grows > this.freeBytes) {
+          inode.write(offset, data.subarray(0, Math.max(0, data.length - grows + this.freeBytes)));
+          this.freeBytes = 0;
+          return err({ code: "ENOSPC", operation: `write ${path}` });
+        }
+        this.freeBytes -= grows;
+        inode.write(offset, data);
+        await this.#done();
+        return ok(true);
+      },
+      read: async (offset, length) => {
+        const failed = await this.#step(`read ${path}`);
+        if (failed !== null) return err(failed);
+        const found = Buffer.from(inode.content.subarray(offset, offset + length));
+        await this.#done();
+        return ok(found);
+      },
+      sync: async (why) => {
+        const failed = await this.#step(`sync ${path}: ${why}`);
+        if (failed !== null) {
+          // Linux marks the pages clean: they may never reach the disk, and a second fsync succeeds.
+          this.#orphan(inode);
+          return err(failed);
+        }
+        this.syncs.push(why);
+        if (this.#faults.without !== why) inode.sync();
+        await this.#done();
+        return ok(true);
+      },
+      size: async () => {
+        const failed = await this.#step(`size ${path}`);
+        if (failed !== null) return err(failed);
+        await this.#done();
+        return ok(inode.content.length);
+      },
+      close: async () => {
+        if (this.#dead) await new Promise(() => undefined);
+        if (!closed) this.#openFiles--;
+        closed = true;
+      },
+    };
+  }
+
+  /** Writes that a failed sync has dropped: visible to reads, never durable unless written again. */
+  #orphan(inode: Inode): void {
+    this.#lost.set(inode, [...(this.#lost.get(inode) ?? []), ...inode.pending]);
+    inode.pending = [];
+    const synced = inode.sync.bind(inode);
+    inode.sync = () => {
+      // Only what was written since becomes durable.
+      let durable = inode.durable;
+      for (const write of inode.pending) durable = patched(durable, write.offset, write.data);
+      synced();
+      inode.durable = durable;
+    };
+  }
+
+  readonly #lost = new Map<Inode, PendingWrite[]>();
+
+  async makeFolder(path: string): Promise<Result<true, DiskError>> {
+    const failed = await this.#step(`mkdir ${path}`);
+    if (failed !== null) return err(failed);
+    // Folders are taken as durable: their loss is the loss of an empty spool.
+    this.#folders.add(path);
+    await this.#done();
+    return ok(true);
+  }
+
+  async list(path: string): Promise<Result<readonly string[], DiskError>> {
+    const failed = await this.#step(`list ${path}`);
+    if (failed !== null) return err(failed);
+    const names = [...this.#names.keys()]
+      .filter((name) => folderOf(name) === path)
+      .map((name) => name.slice(path.length + 1));
+    await this.#done();
+    return ok(names.sort());
+  }
+
+  async rename(from: string, to: string): Promise<Result<true, DiskError>> {
+    const failed = await this.#step(`rename ${from} ${to}`);
+    if (failed !== null) return err(failed);
+    const inode = this.#names.get(from);
+    if (inode === undefined) return err({ code: "ENOENT", operation: `rename ${from}` });
+    this.#names.delete(from);
+    this.#names.set(to, inode);
+    this.#changes.push({ kind: "rename", from, to });
+    await this.#done();
+    return ok(true);
+  }
+
+  async unlink(path: string): Promise<Result<true, DiskError>> {
+    const failed = await this.#step(`unlink ${path}`);
+    if (failed !== null) return err(failed);
+    const inode = this.#names.get(path);
+    if (inode === undefined) return err({ code: "ENOENT", operation: `unlink ${path}` });
+    this.#names.delete(path);
+    this.#changes.push({ kind: "unlink", path });
+    this.freeBytes += inode.content.length;
+    await this.#done();
+    return ok(true);
+  }
+
+  async syncFolder(path: string, why: string): Promise<Result<true, DiskError>> {
+    const failed = await this.#step(`syncfolder ${path}: ${why}`);
+    if (failed !== null) return err(failed);
+    this.syncs.push(why);
+    if (this.#faults.without !== why) {
+      const rest: NameChange[] = [];
+      for (const change of this.#changes) {
+        const where = folderOf(change.kind === "rename" ? change.to : change.path);
+        if (where === path) applyChange(this.#durable, change);
+        else rest.push(change);
+      }
+      this.#changes = rest;
+    }
+    await this.#done();
+    return ok(true);
+  }
+
+  async space(_path: string): Promise<Result<Space, DiskError>> {
+    const failed = await this.#step("space");
+    if (failed !== null) return err(failed);
+    await this.#done();
+    return ok({
+      freeBytes: this.freeBytes,
+      totalBytes: this.totalBytes,
+      freeBlocks: Math.floor(this.freeBytes / 1024),
+      blockBytes: 1024,
+      freeInodes: this.freeInodes,
+      totalInodes: 20_000,
+    });
+  }
+
+  /** What the running program sees; the state after a killed process. */
+  live(): Image {
+    return new Map([...this.#names].map(([path, inode]) => [path, inode.content]));
+  }
+
+  /** Everything lost that was not synced. */
+  strict(): Image {
+    return new Map([...this.#durable].map(([path, inode]) => [path, inode.durable]));
+  }
+
+  /**
+   * Legal states after a power cut now: every choice for every unsynced write and name change when there are at most `max` of
+   * them, else the corners and seeded samples. Each state comes once per choice, not deduplicated.
+   */
+  *states(max: number, seed: number): Generator<Image> {
+    const inodes = new Set<Inode>([...this.#durable.values(), ...this.#names.values()]);
+    for (const change of this.#changes) if (change.kind === "link") inodes.add(change.inode);
+    const writes: { inode: Inode; write: PendingWrite }[] = [];
+    for (const inode of inodes) {
+      for (const write of inode.pending) writes.push({ inode, write });
+      for (const write of this.#lost.get(inode) ?? []) writes.push({ inode, write });
+    }
+    const names = this.#changes.length;
+    const choices = writes.map(({ write }) => 2 + Math.min(tears(write), 6));
+    const total = choices.reduce((n, c) => n * c, 1) * 2 ** names;
+    if (total <= max) {
+      for (let index = 0; index < total; index++) yield this.#state(writes, decode(index, choices, names));
+      return;
+    }
+    const entropy = new SimEntropy(seed);
+    yield this.#state(writes, { writes: writes.map(() => 0), names: new Array<boolean>(names).fill(false) });
+    yield this.#state(writes, { writes: writes.map(() => 1), names: new Array<boolean>(names).fill(true) });
+    for (let i = 2; i < max; i++) {
+      yield this.#state(writes, {
+        writes: choices.map((c) => entropy.below(c)),
+        names: Array.from({ length: names }, () => entropy.below(2) === 1),
+      });
+    }
+  }
+
+  #state(
+    writes: readonly { inode: Inode; write: PendingWrite }[],
+    choice: { readonly writes: readonly number[]; readonly names: readonly boolean[] },
+  ): Image {
+    const contents = new Map<Inode, Buffer>();
+    const entropy = new SimEntropy(choice.writes.reduce((a, b) => a * 31 + b, 7));
+    for (const [i, { inode, write }] of writes.entries()) {
+      const how = choice.writes[i] ?? 0;
+      if (how === 0) continue;
+      const base = contents.get(inode) ?? inode.durable;
+      contents.set(
+        inode,
+        how === 1 ? patched(base, write.offset, write.data) : torn(base, write, how - 2, entropy),
+      );
+    }
+    const names = new Map(this.#durable);
+    for (const [i, change] of this.#changes.entries())
+      if (choice.names[i] === true) applyChange(names, change);
+    return new Map([...names].map(([path, inode]) => [path, contents.get(inode) ?? inode.durable]));
+  }
+}
+
+function applyChange(names: Map<string, Inode>, change: NameChange): void {
+  if (change.kind === "link") {
+    names.set(change.path, change.inode);
+  } else if (change.kind === "unlink") {
+    names.delete(change.path);
+  } else {
+    const inode = names.get(change.from);
+    if (inode === undefined) return;
+    names.delete(change.from);
+    names.set(change.to, inode);
+  }
+}
+
+/** Sector borders inside a write. */
+function tears(write: PendingWrite): number {
+  const first = Math.floor(write.offset / SECTOR) + 1;
+  const last = Math.floor((write.offset + write.data.length - 1) / SECTOR);
+  return Math.max(0, last - first + 1);
+}
+
+/** Some sectors of the write: a prefix for the first ways, a suffix, then a random subset. */
+function torn(base: Buffer, write: PendingWrite, way: number, entropy: SimEntropy): Buffer {
+  const count = tears(write) + 1;
+  const keep = (sector: number): boolean => {
+    if (way === 0) return sector === 0;
+    if (way === 1) return sector !== 0;
+    if (way === 2) return sector < count / 2;
+    if (way === 3) return sector !== count - 1;
+    return entropy.below(2) === 1;
+  };
+  let out = base;
+  const start = Math.floor(write.offset / SECTOR) * SECTOR;
+  for (let sector = 0; sector < count; sector++) {
+    if (!keep(sector)) continue;
+    const from = Math.max(write.offset, start + sector * SECTOR);
+    const to = Math.min(write.offset + write.data.length, start + (sector + 1) * SECTOR);
+    out = patched(out, from, write.data.subarray(from - write.offset, to - write.offset));
+  }
+  return out;
+}
+
+function decode(
+  index: number,
+  choices: readonly number[],
+  names: number,
+): { readonly writes: number[]; readonly names: boolean[] } {
+  let rest = index;
+  const writes = choices.map((c) => {
+    const pick = rest % c;
+    rest = Math.floor(rest / c);
+    return pick;
+  });
+  return { writes, names: Array.from({ length: names }, (_, i) => ((rest >> i) & 1) === 1) };
+}
