@@ -9,8 +9,9 @@ const DOT = 46;
 const BLANK = 32;
 const BANG = 33;
 const CRLF = Buffer.from("\r\n");
-const LONE_DOT = Buffer.from("..\r\n");
 const NOTHING = Buffer.alloc(0);
+/** Bytes that the slow path collects before it makes a buffer of them. */
+const LINE_PIECE_BYTES = 65536;
 
 export class LineGuard {
   readonly #lineMax: number;
@@ -18,7 +19,7 @@ export class LineGuard {
   readonly #stuffed: boolean;
   /** Content bytes of the line that is being passed on. */
   #column = 0;
-  /** The last byte when it says nothing without the next: a CR, or a dot that begins a line. */
+  /** Last bytes that say nothing without the next: a CR, a dot that begins a line, the byte that fills a line. */
   #held: Buffer | null = null;
 
   /** lineMax: L= of the mailer, 0 for no limit. */
@@ -29,29 +30,37 @@ export class LineGuard {
 
   /** The bytes to send for `chunk`, in order. */
   push(chunk: Buffer): Buffer {
-    let data = chunk;
-    if (this.#held !== null) {
-      data = Buffer.concat([this.#held, chunk]);
-      this.#held = null;
-    }
-    if (data.length > 0 && this.#undecided(data)) {
-      this.#held = Buffer.from(data.subarray(data.length - 1));
-      data = data.subarray(0, data.length - 1);
-    }
-    if (data.length === 0) return data;
-    const column = this.#cleanColumn(data);
-    if (column < 0) return this.#repair(data);
-    this.#column = column;
-    return data;
+    const data = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = null;
+    let used = data.length;
+    if (used > 0 && this.#undecided(data)) used--;
+    const column = this.#cleanColumn(data.subarray(0, used));
+    if (column < 0) return this.#repair(data, used);
+    // The last byte of a full line: an end or a cut follows it.
+    const full = this.#lineMax > 0 && column === this.#lineMax ? 1 : 0;
+    this.#column = column - full;
+    return this.#keep(data, used - full);
   }
 
-  /** What is missing at the end: a dot that was waited for, the last line's CRLF. */
+  /** What is still held back, and the last line's CRLF where it is missing. */
   end(): Buffer {
-    const dot = this.#held !== null && this.#held[0] === DOT;
-    const open = this.#column > 0 || this.#held !== null;
-    this.#column = 0;
+    const held = this.#held;
     this.#held = null;
-    return dot ? LONE_DOT : open ? CRLF : NOTHING;
+    if (held === null) {
+      const open = this.#column > 0;
+      this.#column = 0;
+      return open ? CRLF : NOTHING;
+    }
+    const last = held[held.length - 1] === CR ? held.subarray(0, held.length - 1) : held;
+    const data = Buffer.concat([last, CRLF]);
+    return this.#repair(data, data.length);
+  }
+
+  /** The first `used` bytes of `data`; the rest waits for the next chunk. */
+  #keep(data: Buffer, used: number): Buffer {
+    if (used === data.length) return data;
+    this.#held = Buffer.from(data.subarray(used));
+    return data.subarray(0, used);
   }
 
   #undecided(data: Buffer): boolean {
@@ -62,6 +71,7 @@ export class LineGuard {
 
   /** Column after `data` when it can pass as it is, -1 when it cannot. */
   #cleanColumn(data: Buffer): number {
+    if (data.length === 0) return this.#column;
     if (data.includes(0)) return -1;
     const max = this.#lineMax === 0 ? Number.MAX_SAFE_INTEGER : this.#lineMax;
     let start = 0;
@@ -86,28 +96,34 @@ export class LineGuard {
     }
   }
 
-  /** Byte by byte: correct for anything. */
-  #repair(data: Buffer): Buffer {
+  /** Byte by byte: correct for anything. Looks at the first `used` bytes of `data`; what it cannot decide yet is held back. */
+  #repair(data: Buffer, used: number): Buffer {
     const out: Buffer[] = [];
     let line: number[] = [];
     const flush = (): void => {
       if (line.length > 0) out.push(Buffer.from(line));
       line = [];
     };
-    for (let i = 0; i < data.length; i++) {
-      const byte = data[i] ?? 0;
-      if (byte === CR && data[i + 1] === LF) {
+    let i = 0;
+    for (; i < used; i++) {
+      if (data[i] === CR && data[i + 1] === LF && i + 1 < used) {
         line.push(CR, LF);
         this.#column = 0;
         i++;
         flush();
         continue;
       }
+      if (this.#full() && i + 2 >= data.length) break;
       i += this.#content(line, data, i);
-      if (line.length >= 65536) flush();
+      if (line.length >= LINE_PIECE_BYTES) flush();
     }
     flush();
+    this.#keep(data, i);
     return Buffer.concat(out);
+  }
+
+  #full(): boolean {
+    return this.#lineMax > 0 && this.#column >= this.#lineMax - 1;
   }
 
   /** Passes on one byte of content; returns how many further input bytes it used. */
@@ -119,9 +135,8 @@ export class LineGuard {
       this.#column = 1;
       return this.#stuffed && data[at + 1] === DOT ? 1 : 0;
     }
-    // The byte that fills the line is its last only when the line ends after it.
-    const full = this.#lineMax > 0 && this.#column >= this.#lineMax - 1;
-    if (full && !(data[at + 1] === CR && data[at + 2] === LF && this.#column < this.#lineMax)) {
+    // The byte that fills the line may stand there only when the line ends after it.
+    if (this.#full() && !(data[at + 1] === CR && data[at + 2] === LF)) {
       line.push(BANG, CR, LF, BLANK);
       this.#column = 1;
     }
