@@ -19,6 +19,7 @@ export interface Entry {
 
 /** Names that need no quoting in any tool: what mail configurations use. */
 const NAME = /^[A-Za-z0-9_+@%=,:~-][A-Za-z0-9._+@%=,:~-]*$/;
+const TARGET = /^[A-Za-z0-9._+@%=,:~/-]{1,1024}$/;
 /** Names that editors, packages and makemap leave behind; they are not carried. */
 const LEFTOVER = /(~|\.bak|\.orig|\.rej|\.dpkg-\w+|\.rpm\w+|\.swp|\.new)$/;
 const SECRET_NAMES =
@@ -90,6 +91,7 @@ function holdsSecret(place: string): boolean {
 function linkOf(place: string, path: string): Result<Entry> {
   const target = readLink(place);
   if (target.kind !== "found") return err("the link cannot be read");
+  if (!TARGET.test(target.value)) return err("a link to a name that a configuration cannot carry");
   const entry: Entry = { path, type: "link", secret: false, executable: false, target: target.value };
   if (path.startsWith("mail/smrsh/")) return ok(entry);
   const inside = joinPath(directoryOf(path), target.value);

@@ -148,8 +148,8 @@ export interface ReadFile {
   close(): void;
 }
 
-/** Opens a regular file for reading (a FIFO or device is refused without waiting for it). */
-export function openForReading(path: string): Lookup<ReadFile> {
+/** Opens a regular file, or a block device when asked, for reading (a FIFO is refused without waiting for it). */
+export function openForReading(path: string, what: "file" | "or block device" = "file"): Lookup<ReadFile> {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -157,8 +157,9 @@ export function openForReading(path: string): Lookup<ReadFile> {
     const code = errno(e);
     return code === "ENOENT" || code === "ENOTDIR" ? ABSENT : tempfail(`cannot open ${path}: ${code}`);
   }
-  const known = facts(fstatSync(fd, { bigint: true }));
-  if (known.type !== "file") {
+  const stats = fstatSync(fd, { bigint: true });
+  const known = facts(stats);
+  if (known.type !== "file" && !(what === "or block device" && stats.isBlockDevice())) {
     closeSync(fd);
     return tempfail(`cannot open ${path}: not a regular file`);
   }

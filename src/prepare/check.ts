@@ -1,0 +1,137 @@
+// Checks a configuration folder without changing anything: compiles it, reads its tables, aliases and class files, and says
+// every error at once as `file:line:column: reason` with the paths that the administrator knows.
+
+import { BUILD, inBuild, notInBuild } from "../base/build.ts";
+import { LIST_FILE_BYTES_MAX } from "../base/limits.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import type { Compilation, SourceReader } from "../config/compile.ts";
+import { parseCompiled } from "../config/compiled.ts";
+import type { Configuration, Place } from "../config/configuration.ts";
+import { inspectFiles } from "../config/inspect.ts";
+import type { BuildFacts } from "../config/mcstate.ts";
+import { readBoundedFile, readFileLookup, statPath } from "../sys/files.ts";
+import { joinPath } from "../sys/path.ts";
+import { COMPILERS } from "./registry.ts";
+import { hasSource, type Locate, ownNames, readTable, tablesOf } from "./tables.ts";
+
+/** A folder that stands for /etc/mail, and the system/ beside it. */
+export interface ConfigFolder {
+  readonly folder: string;
+  /** null: the folder has no system/. */
+  readonly system: string | null;
+}
+
+/** config/compile.ts's compileMc; null in a build without it. */
+export type McCompiler = (path: string, reader: SourceReader, build: BuildFacts) => Compilation;
+
+export interface Checked {
+  readonly configuration: Configuration;
+  /** Kconfig symbols that the configuration asked for. */
+  readonly features: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+const MAIL = "/etc/mail";
+/** The chapter's user and group of the daemon, when DefaultUser is a name. */
+const DEFAULT_USER = { uid: 8, gid: 12 };
+
+function exists(path: string, type: "file" | "directory"): boolean {
+  const facts = statPath(path);
+  return facts.kind === "found" && facts.value.type === type;
+}
+
+/** Both forms of a configuration folder: one with mail/, or one that holds sendmail.mc (or a compiled sendmail.cf) itself. */
+export function findFolder(path: string): Result<ConfigFolder> {
+  if (!exists(path, "directory")) return err(`${path}: no such folder`);
+  const holds = (folder: string): boolean =>
+    ["sendmail.mc", "sendmail.cf"].some((name) => exists(joinPath(folder, name), "file"));
+  const mail = joinPath(path, "mail");
+  if (holds(mail)) {
+    const system = joinPath(path, "system");
+    return ok({ folder: mail, system: exists(system, "directory") ? system : null });
+  }
+  if (holds(path)) return ok({ folder: path, system: null });
+  return err(`${path}: neither sendmail.mc nor mail/sendmail.mc in it`);
+}
+
+/** uid and gid of DefaultUser when it is written in numbers. */
+export function userOf(configuration: Configuration): { readonly uid: number; readonly gid: number } {
+  const numbers = /^(\d{1,9})[:.](\d{1,9})$/.exec(configuration.options.DefaultUser);
+  return numbers === null ? DEFAULT_USER : { uid: Number(numbers[1]), gid: Number(numbers[2]) };
+}
+
+/** Checks. The configuration that comes out has /etc/mail paths, as it will run. */
+export function checkFolder(
+  at: ConfigFolder,
+  compile: McCompiler | null = COMPILERS[0] ?? null,
+): Result<Checked, readonly string[]> {
+  const locate: Locate = (path) =>
+    path.startsWith(`${MAIL}/`) ? joinPath(at.folder, path.slice(MAIL.length + 1)) : path;
+  const asked = new Set<string>();
+  const compiled = readConfiguration(locate, compile, asked);
+  if (!compiled.ok) return compiled;
+  const { configuration, warnings } = compiled.value;
+  const tables = checkTables(configuration, locate);
+  const files = inspectFiles(configuration, (path) => readFileLookup(locate(path)));
+  const told = files.map((f) => ({
+    ...f,
+    line: `${locate(f.file)}:1:1: ${f.fatal ? "" : "warning: "}${f.message}`,
+  }));
+  const errors = [...tables.errors, ...told.filter((f) => f.fatal).map((f) => f.line)];
+  if (errors.length > 0) return err(errors);
+  const unsaid = told.filter((f) => !f.fatal).map((f) => f.line);
+  return ok({ configuration, features: [...asked], warnings: [...warnings, ...tables.warnings, ...unsaid] });
+}
+
+function readConfiguration(
+  locate: Locate,
+  compile: McCompiler | null,
+  asked: Set<string>,
+): Result<
+  { readonly configuration: Configuration; readonly warnings: readonly string[] },
+  readonly string[]
+> {
+  const mc = `${MAIL}/sendmail.mc`;
+  if (exists(locate(mc), "file") && compile !== null) {
+    const build: BuildFacts = {
+      available(symbol) {
+        asked.add(symbol);
+        return inBuild(symbol);
+      },
+      missing: notInBuild,
+    };
+    const result = compile(mc, (path) => readFileLookup(locate(path)), build);
+    const say = (place: Place | null, message: string): string =>
+      place === null ? message : `${locate(place.file)}:${place.line}:${place.column}: ${message}`;
+    if (result.configuration === null) return err(result.errors.map((e) => say(e.place, e.message)));
+    const warnings = result.warnings.map((w) => say(w.place, `warning: ${w.message}`));
+    return ok({ configuration: result.configuration, warnings });
+  }
+  const cf = locate(`${MAIL}/sendmail.cf`);
+  const text = readBoundedFile(cf, LIST_FILE_BYTES_MAX);
+  if (text.kind !== "found")
+    return err([
+      `${locate(mc)}: board ${BUILD.board} has no compiler for it, and there is no compiled ${cf}`,
+    ]);
+  const parsed = parseCompiled(text.value.toString("utf8"));
+  return parsed.ok ? ok({ configuration: parsed.value, warnings: [] }) : err([`${cf}:1:1: ${parsed.error}`]);
+}
+
+/** Lines that makemap or newaliases would refuse are errors here: nothing half goes into an image. */
+export function checkTables(
+  configuration: Configuration,
+  locate: Locate,
+): { readonly errors: readonly string[]; readonly warnings: readonly string[] } {
+  const errors: string[] = [];
+  const warnings: string[] = [];
+  const isLocal = ownNames(configuration, locate);
+  for (const table of tablesOf(configuration, locate)) {
+    if (!hasSource(table)) continue;
+    for (const { line, message, warning } of readTable(table, isLocal).problems) {
+      const place = `${table.path}:${Math.max(line, 1)}:1:`;
+      if (warning) warnings.push(`${place} warning: ${message.replace("... Warning: ", ": ")}`);
+      else errors.push(`${place} ${message}`);
+    }
+  }
+  return { errors, warnings };
+}
