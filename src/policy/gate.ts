@@ -1,7 +1,7 @@
 // makePolicy: the checks in Sendmail's order, one per file, behind the Policy interface that smtpd/ asks. With delay_checks everything
 // but the immediate controls waits until RCPT. Checks never throw for what clients, tables or DNS do.
 
-import { prefixed, scanSmtpAddress, senderRefusal } from "../route/resolve.ts";
+import { prefixed, recipientRefusal, senderRefusal } from "../route/resolve.ts";
 import type { Site } from "../route/site.ts";
 import type { Clock } from "../sys/clock.ts";
 import { clientAddress, clientName } from "./client.ts";
@@ -64,9 +64,11 @@ class Gate implements Policy {
   }
 
   async rcpt(client: Client, sender: string, recipient: string, typed: string): Promise<Verdict> {
-    const scanned = scanSmtpAddress(typed);
-    if (scanned.kind === "error")
-      return { kind: "reject", reply: prefixed(scanned.reply, shortened(typed)), close: false };
+    // The null address is check_rcpt's own refusal.
+    const problem =
+      recipient === "" ? null : await recipientRefusal(this.#site, typed, { modifiers: client.modifiers });
+    if (problem !== null)
+      return { kind: "reject", reply: prefixed(problem, shortened(typed)), close: problem.code === 421 };
     const answer = await checkRecipient(this.#site, client, sender, recipient, typed);
     if (!this.#delayed) return answer.kind === "stop" ? OK : verdictOf(answer, typed);
     if (answer.kind === "stop") return verdictOf(this.#tls(client), typed);

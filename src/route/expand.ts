@@ -402,6 +402,11 @@ function ownerOf(node: Node): string | null {
   return null;
 }
 
+export interface ExpandOptions extends RunOptions {
+  /** Aliases are only looked up, as VRFY does: the name of the alias itself is the answer. */
+  readonly shallow?: boolean;
+}
+
 export interface ExpandRecipient {
   readonly address: string;
   readonly notify?: readonly NotifyWord[];
@@ -412,12 +417,12 @@ export interface ExpandRecipient {
 export async function expandRecipient(
   site: Site,
   recipient: ExpandRecipient,
-  options: RunOptions = {},
+  options: ExpandOptions = {},
 ): Promise<Expansion> {
-  const expander = new Expander(site, options, false);
+  const expander = new Expander(site, options, options.shallow ?? false);
   await expander.start(recipient.address);
   const deliveries = expander.nodes
-    .filter((node) => node.state === "ok")
+    .filter((node) => node.state === "ok" || node.state === "verified")
     .map((node) => ({
       mailer: node.mailer,
       host: node.host,

@@ -1,147 +1,213 @@
-// The hosts to try for a destination: MX records by preference (random among equals, RFC 5321 section 5.1), the implicit MX, the null MX
-// (RFC 7505), ourselves in the list and everything not better taken out, FallbackMXhost behind (semantics section 20).
-// A destination is `host`, `[host]` (no MX lookup), `host:port`, `[host]:port`, or several of these joined by colons, tried in order.
+// From the host of a decision to the hosts to try (RFC 5321 section 5, semantics section 20): `[host]` and addresses as they are, a list
+// `h1:h2` in order, otherwise MX by preference, random among equals, without ourselves and what is worse; and the words for why not.
 
-import { ABSENT, found, type Lookup } from "../base/result.ts";
+import { type Outcome, outcome } from "../mail/outcome.ts";
+import type { Entropy } from "../sys/entropy.ts";
 import type { MxRecord } from "../sys/resolver.ts";
+import { canonicalName } from "./canonify.ts";
 import type { Site } from "./site.ts";
 
-/** One host to connect to. */
-export interface MxHost {
+/** A host to try. */
+export interface MxCandidate {
   /** Without brackets and trailing dot; an address for `[1.2.3.4]`. */
   readonly name: string;
-  /** As Sendmail shows it: with a trailing dot when it came from DNS, else as written. */
+  /** As logs show it: with a trailing dot when DNS gave it. */
   readonly shown: string;
-  /** 0: the mailer's own port. */
+  /** 0: the mailer's port. */
   readonly port: number;
 }
 
+/** Hosts to try, or what becomes of every recipient. */
 export type MxAnswer =
-  | { readonly kind: "hosts"; readonly hosts: readonly MxHost[] }
-  /** The destination does not exist. */
-  | { readonly kind: "unknown"; readonly host: string }
-  /** It says that it takes no mail. */
-  | { readonly kind: "null"; readonly host: string }
-  /** The best exchange is ourselves. */
-  | { readonly kind: "loop"; readonly host: string }
-  | { readonly kind: "tempfail"; readonly host: string; readonly reason: string };
+  | { readonly kind: "hosts"; readonly candidates: readonly MxCandidate[] }
+  | { readonly kind: "outcome"; readonly outcome: (recipientAddress: string) => Outcome };
 
-/** Hosts that one destination may name in a row. */
-const DESTINATIONS_MAX = 20;
-/** Exchanges tried for one name (DNS-05). */
-const EXCHANGES_MAX = 20;
+/** Hosts of one decision that are tried at most (Sendmail's MAXMXHOSTS). */
+const CANDIDATES_MAX = 100;
 
 interface Part {
-  readonly host: string;
-  readonly bracketed: boolean;
+  /** In brackets: no MX lookup. */
+  readonly literal: boolean;
+  readonly name: string;
   readonly port: number;
 }
 
-/** Splits `[a]:26`, `a:b:c`, `a:26` into hosts with ports. IPv6 literals stay whole inside their brackets. */
-export function splitDestination(text: string): readonly Part[] {
-  const parts: Part[] = [];
-  for (let at = 0; at < text.length && parts.length < DESTINATIONS_MAX; ) {
-    const bracketed = text[at] === "[";
-    const close = bracketed ? text.indexOf("]", at) : -1;
-    const from = close < 0 ? at : close;
-    const colon = text.indexOf(":", from);
-    const end = colon < 0 ? text.length : colon;
-    const word = text.slice(at, end).trim();
-    at = end + 1;
-    const last = parts.at(-1);
-    if (/^\d{1,5}$/.test(word) && last !== undefined && last.port === 0)
-      parts[parts.length - 1] = { ...last, port: Number(word) };
-    else if (word !== "")
-      parts.push({ host: close < 0 ? word : word.slice(1, -1), bracketed: close >= 0, port: 0 });
+/** Splits `h1:h2:[h3]:port`; a number at the end is a port. Colons in brackets belong to IPv6 addresses. */
+export function hostParts(host: string): readonly Part[] {
+  const texts: string[] = [];
+  let start = 0;
+  let depth = 0;
+  for (let i = 0; i <= host.length; i++) {
+    const c = host[i];
+    if (c === "[") depth++;
+    else if (c === "]") depth--;
+    if (i < host.length && !((c === ":" || c === ",") && depth <= 0)) continue;
+    texts.push(host.slice(start, i));
+    start = i + 1;
   }
-  return parts;
+  const last = texts.at(-1) ?? "";
+  const port = texts.length > 1 && /^\d{1,5}$/.test(last) && Number(last) < 65_536 ? Number(last) : 0;
+  const names = port > 0 ? texts.slice(0, -1) : texts;
+  return names
+    .filter((text) => text !== "")
+    .map((text) => {
+      const literal = text.startsWith("[") && text.endsWith("]");
+      const bare = literal ? text.slice(1, -1).replace(/^IPv6:/i, "") : text;
+      return { literal, name: bare.endsWith(".") ? bare.slice(0, -1) : bare, port };
+    });
 }
 
-function bare(name: string): string {
-  return name.replace(/\.$/, "");
+function isAddress(name: string): boolean {
+  return name.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(name);
 }
 
-function literal(host: string): string | null {
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(host)) return host;
-  const v6 = host.replace(/^IPv6:/i, "");
-  return /^[0-9a-f:.]+$/i.test(v6) && v6.includes(":") ? v6 : null;
+/** By preference, random among equals. */
+function ordered(records: readonly MxRecord[], entropy: Entropy): readonly MxRecord[] {
+  const shuffled = records
+    .slice(0, CANDIDATES_MAX)
+    .map((record) => ({ record, lot: entropy.below(1 << 30) }));
+  shuffled.sort((a, b) => a.record.preference - b.record.preference || a.lot - b.lot);
+  return shuffled.map(({ record }) => record);
 }
 
-/** Sorted by preference; equals in random order. */
-function ordered(records: readonly MxRecord[], below: (limit: number) => number): MxRecord[] {
-  return records
-    .map((record) => ({ record, lot: below(2 ** 31) }))
-    .sort((a, b) => a.record.preference - b.record.preference || a.lot - b.lot)
-    .map(({ record }) => record);
+function unknownHost(name: string): MxAnswer {
+  return {
+    kind: "outcome",
+    outcome: (address) =>
+      outcome("failed", "5.1.2", "Host unknown", {
+        diagnostic: "550 Host unknown",
+        remote: name,
+        transcript: [`550 5.1.2 <${address}>... Host unknown (Name server: ${name}: host not found)`],
+      }),
+  };
 }
 
-async function implicit(site: Site, name: string): Promise<Lookup<true>> {
-  const [four, six] = await Promise.all([site.resolver.a(name), site.resolver.aaaa(name)]);
-  if (four.kind === "found" || six.kind === "found") return found(true);
-  if (four.kind === "tempfail") return four;
-  return six.kind === "tempfail" ? six : ABSENT;
+function serverFailure(name: string): MxAnswer {
+  return {
+    kind: "outcome",
+    outcome: () =>
+      outcome("deferred", "4.4.3", `Deferred: Name server: ${name}.: host name lookup failure`, {
+        diagnostic: "",
+        remote: "",
+        transcript: [`451 ${name}: Name server timeout`],
+      }),
+  };
 }
 
-async function exchanges(
-  site: Site,
-  name: string,
-  port: number,
-  below: (limit: number) => number,
-): Promise<MxAnswer> {
-  let asked = name;
-  let answer = await site.resolver.mx(asked);
-  if (answer.kind === "absent") {
-    const alias = await site.resolver.cname(asked);
-    if (alias.kind === "found") {
-      asked = bare(alias.value);
-      answer = await site.resolver.mx(asked);
+function nullMx(name: string): MxAnswer {
+  return {
+    kind: "outcome",
+    outcome: () =>
+      outcome("failed", "5.1.10", "Host does not accept mail: MX 0 .", {
+        diagnostic: "556 Host does not accept mail: MX 0 .",
+        remote: name,
+        transcript: ["556 5.1.10 Host does not accept mail: MX 0 ."],
+      }),
+  };
+}
+
+function pointsBack(name: string, j: string): MxAnswer {
+  return {
+    kind: "outcome",
+    outcome: () =>
+      outcome("failed", "5.3.5", "Local configuration error", {
+        diagnostic: "554 Local configuration error",
+        remote: "",
+        transcript: [
+          `554 5.0.0 MX list for ${name}. points back to ${j}`,
+          "554 5.3.5 Local configuration error",
+        ],
+      }),
+  };
+}
+
+type PartAnswer =
+  | { readonly kind: "candidates"; readonly candidates: readonly MxCandidate[] }
+  | { readonly kind: "answer"; readonly answer: MxAnswer };
+
+/** Is it us? Names of class w, and literal addresses of ours. */
+function isUs(site: Site, name: string): boolean {
+  return site.classes.w.has(name) || site.classes.w.has(`[${name}]`);
+}
+
+async function withoutMx(site: Site, part: Part, shown: string): Promise<PartAnswer> {
+  const { resolver } = site;
+  const [a, aaaa] = await Promise.all([resolver.a(part.name), resolver.aaaa(part.name)]);
+  if (a.kind === "found" || aaaa.kind === "found")
+    return { kind: "candidates", candidates: [{ name: part.name, shown, port: part.port }] };
+  if (a.kind === "tempfail" || aaaa.kind === "tempfail")
+    return { kind: "answer", answer: serverFailure(part.name) };
+  // A short name of the search domains, or a CNAME that the table did not follow.
+  const canonical = await canonicalName(site, part.name);
+  if (canonical.kind === "tempfail") return { kind: "answer", answer: serverFailure(part.name) };
+  if (canonical.kind === "absent" || canonical.value.toLowerCase() === part.name.toLowerCase())
+    return { kind: "answer", answer: unknownHost(part.name) };
+  if (part.literal) {
+    const candidate = { name: canonical.value, shown: `${canonical.value}.`, port: part.port };
+    return { kind: "candidates", candidates: [candidate] };
+  }
+  return byMx(site, { ...part, name: canonical.value }, null);
+}
+
+async function byMx(site: Site, part: Part, entropy: Entropy | null): Promise<PartAnswer> {
+  const list = await site.resolver.mx(part.name);
+  if (list.kind === "tempfail") return { kind: "answer", answer: serverFailure(part.name) };
+  if (list.kind === "absent") {
+    if (entropy === null) {
+      const candidate = { name: part.name, shown: `${part.name}.`, port: part.port };
+      return { kind: "candidates", candidates: [candidate] };
     }
+    return withoutMx(site, part, `${part.name}.`);
   }
-  if (answer.kind === "tempfail") return { kind: "tempfail", host: name, reason: answer.reason };
-  if (answer.kind === "absent" || answer.value.length === 0) {
-    const there = await implicit(site, asked);
-    if (there.kind === "tempfail") return { kind: "tempfail", host: name, reason: there.reason };
-    if (there.kind === "absent") return { kind: "unknown", host: name };
-    return { kind: "hosts", hosts: [{ name: asked, shown: `${asked}.`, port }] };
-  }
-  if (answer.value.every((r) => bare(r.exchange) === "")) return { kind: "null", host: name };
-  const records = ordered(
-    answer.value.filter((r) => bare(r.exchange) !== ""),
-    below,
-  );
-  const mine = records.find((r) => site.classes.w.has(bare(r.exchange)));
-  const usable = mine === undefined ? records : records.filter((r) => r.preference < mine.preference);
-  if (usable.length === 0) return { kind: "loop", host: name };
-  const hosts = usable
-    .slice(0, EXCHANGES_MAX)
-    .map((r) => ({ name: bare(r.exchange), shown: `${bare(r.exchange)}.`, port }));
-  return { kind: "hosts", hosts };
+  const records = entropy === null ? list.value : ordered(list.value, entropy);
+  if (records.length === 1 && records[0]?.exchange === "")
+    return { kind: "answer", answer: nullMx(part.name) };
+  const usable = records.filter((record) => record.exchange !== "");
+  const own = usable.filter((record) => isUs(site, record.exchange)).map((record) => record.preference);
+  const limit = own.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...own);
+  const better = usable.filter((record) => record.preference < limit);
+  if (better.length === 0) return { kind: "answer", answer: pointsBack(part.name, site.j) };
+  const candidates = better.map((record) => ({
+    name: record.exchange,
+    shown: `${record.exchange}.`,
+    port: part.port,
+  }));
+  return { kind: "candidates", candidates };
 }
 
-/** All hosts of a destination in the order to try them; the first problem when no part of it gives any. */
+async function answerPart(site: Site, part: Part, entropy: Entropy, lookupMx: boolean): Promise<PartAnswer> {
+  if (isAddress(part.name)) {
+    const shown = `[${part.name}]`;
+    return { kind: "candidates", candidates: [{ name: part.name, shown, port: part.port }] };
+  }
+  if (part.literal || !lookupMx) return withoutMx(site, { ...part, literal: true }, `${part.name}.`);
+  return byMx(site, part, entropy);
+}
+
+/**
+ * The hosts for `host` of a decision. `lookupMx` false (mailer flag "0", or LMTP): addresses only. Answers of the parts of a list are
+ * tried in order; the first failure is the answer when no part has a host.
+ */
 export async function mxHosts(
   site: Site,
-  destination: string,
-  below: (limit: number) => number,
+  host: string,
+  entropy: Entropy,
+  lookupMx = true,
 ): Promise<MxAnswer> {
-  const hosts: MxHost[] = [];
-  let problem: MxAnswer | null = null;
-  const fallback = site.config.fallbackMx === "" ? [] : splitDestination(site.config.fallbackMx);
-  for (const part of [...splitDestination(destination), ...fallback]) {
-    const address = literal(part.host);
-    if (address !== null) {
-      hosts.push({ name: address, shown: `[${part.host}]`, port: part.port });
-      continue;
-    }
-    const name = bare(part.host);
-    if (part.bracketed) {
-      hosts.push({ name, shown: `[${name}]`, port: part.port });
-      continue;
-    }
-    const answer = await exchanges(site, name, part.port, below);
-    if (answer.kind === "hosts") hosts.push(...answer.hosts);
-    else problem ??= answer;
+  const candidates: MxCandidate[] = [];
+  let failure: MxAnswer | null = null;
+  const fallback = site.config.fallbackMx;
+  for (const part of hostParts(host).slice(0, CANDIDATES_MAX)) {
+    const answer = await answerPart(site, part, entropy, lookupMx);
+    if (answer.kind === "answer") failure ??= answer.answer;
+    else candidates.push(...answer.candidates);
   }
-  if (hosts.length > 0) return { kind: "hosts", hosts };
-  return problem ?? { kind: "unknown", host: destination };
+  if (candidates.length > 0 && fallback !== "") {
+    for (const part of hostParts(fallback)) {
+      const answer = await answerPart(site, part, entropy, lookupMx);
+      if (answer.kind === "candidates") candidates.push(...answer.candidates);
+    }
+  }
+  if (candidates.length > 0) return { kind: "hosts", candidates: candidates.slice(0, CANDIDATES_MAX) };
+  return failure ?? unknownHost(host);
 }

@@ -220,6 +220,19 @@ export async function senderRefusal(site: Site, typed: string): Promise<Reply | 
   return null;
 }
 
+/** What is wrong with a recipient before any rule is asked (semantics section 15: parse errors come first); null: nothing. */
+export async function recipientRefusal(
+  site: Site,
+  typed: string,
+  options: RunOptions = {},
+): Promise<Reply | null> {
+  const scanned = scanSmtpAddress(typed);
+  if (scanned.kind === "error") return scanned.reply;
+  const resolution = await resolveTokens(startRun(site, options), scanned.tokens);
+  if (resolution.kind === "error") return resolution.reply;
+  return resolution.loop ? LOOP_REPLY : null;
+}
+
 /** Sendmail's MAXNAME less one: the longest address a client may give. */
 const SMTP_ADDRESS_BYTES_MAX = 255;
 
