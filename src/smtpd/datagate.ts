@@ -72,7 +72,7 @@ export class DataGate {
   readonly #lineMax: number;
   readonly #sink: BodySink;
   #scan = LINE_START;
-  /** Wire bytes of earlier chunks, without the final dot line. */
+  /** Wire bytes of earlier chunks; at the end without the dot line. */
   #wire = 0;
   #stuffed = 0;
   #dropping = false;
@@ -93,7 +93,12 @@ export class DataGate {
 
   /** Message bytes so far: CRLF counts two, stuffing dots none. */
   get size(): number {
-    return this.#wire - this.#stuffed;
+    return this.#wire - this.#stuffed - this.#held;
+  }
+
+  /** Bytes at the end of what was seen that may turn out to be the final dot. */
+  get #held(): number {
+    return this.#scan === AFTER_DOT ? 1 : this.#scan === AFTER_DOT_CR ? 2 : 0;
   }
 
   get tooLarge(): boolean {
@@ -161,13 +166,10 @@ export class DataGate {
 
   /** A dot held back at the end of the last body chunk goes on when the next byte shows that it ends nothing. */
   #releaseHeld(next: number): void {
-    let held: Buffer;
-    if (this.#scan === AFTER_DOT && next !== CR) held = HELD_DOT;
-    else if (this.#scan === AFTER_DOT_CR && next !== LF) held = HELD_DOT_CR;
-    else return;
     // In the header the dot waits with its line; the scanner still has to see `next` in the state it was in.
-    if (!this.#inHeader) this.#body(held);
-    this.#wire += held.length;
+    if (this.#inHeader) return;
+    if (this.#scan === AFTER_DOT && next !== CR) this.#body(HELD_DOT);
+    else if (this.#scan === AFTER_DOT_CR && next !== LF) this.#body(HELD_DOT_CR);
   }
 
   /** A bare CR or LF at offset `at` of this chunk: true ends the gate; after the size limit it is only text. */
@@ -179,28 +181,28 @@ export class DataGate {
 
   #stop(from: number, i: number): number {
     this.#wire += i - from;
+    this.#scan = TEXT;
     this.#dropping = true;
     return i + 1;
   }
 
+  /** The message ended; its dot is at `dotAt` of this chunk, below `from` when it came earlier. */
   #finish(chunk: Buffer, mark: number, dotAt: number, from: number): void {
     this.state = "end";
-    // A dot that arrived in an earlier chunk was not counted there.
-    this.#wire += Math.max(0, dotAt - from);
+    this.#scan = LINE_START;
+    this.#wire += dotAt - from;
     if (!this.#inHeader && dotAt > mark) this.#body(chunk.subarray(mark, dotAt));
     this.#carry = [];
   }
 
   #chunkEnd(chunk: Buffer, mark: number, from: number): void {
     const n = chunk.length;
-    const held = this.#scan === AFTER_DOT ? 1 : this.#scan === AFTER_DOT_CR ? 2 : 0;
-    // The held dot may lie in an earlier chunk (".\r" cut between its bytes).
-    this.#wire += Math.max(0, n - held - from);
+    this.#wire += n - from;
     if (this.#inHeader) {
       if (mark < n) this.#carryLine(chunk.subarray(mark, n));
       return;
     }
-    const end = Math.max(mark, n - held);
+    const end = Math.max(mark, n - this.#held);
     if (end > mark) this.#body(chunk.subarray(mark, end));
   }
 

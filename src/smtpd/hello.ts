@@ -1,5 +1,5 @@
 // HELO and EHLO: who the client says it is, and what this connection may use. Order of the EHLO lines and texts: semantics
-// section 16; a repeated HELO or EHLO resets the transaction. EHLO must be the last command of a pipelined group (RFC 2920),
+// section 16; a repeated HELO or EHLO resets the transaction. Either must be the last command of a pipelined group (RFC 2920),
 // and Sendmail holds clients to it (reliability SMUG-18).
 
 import { authMechanisms } from "./auth.ts";
@@ -32,7 +32,7 @@ function harmless(text: string): string {
 }
 
 function hello(session: Session, verb: "HELO" | "EHLO", argument: string): Promise<void> | undefined {
-  if (verb === "EHLO" && session.inputWaiting) {
+  if (session.inputWaiting) {
     session.protocolError(verb);
     return undefined;
   }
@@ -73,7 +73,7 @@ async function greet(
     if (verdict.kind === "discard") session.fate.discard = true;
     if (verdict.kind === "quarantine") session.fate.quarantine ||= verdict.reason;
   }
-  if (verb === "EHLO" && session.inputWaiting) {
+  if (session.inputWaiting) {
     session.protocolError(verb);
     return;
   }
