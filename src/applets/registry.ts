@@ -26,5 +26,7 @@ export const APPLETS: readonly AppletEntry[] = [
   entry("makemap", "build a lookup table from text", async () => (await import("./makemap.ts")).makemap), // CONFIG_APPLET_TABLES
   entry("newaliases", "rebuild the alias databases", async () => (await import("./newaliases.ts")).newaliases), // CONFIG_APPLET_TABLES
   entry("praliases", "print the alias databases", async () => (await import("./praliases.ts")).praliases), // CONFIG_APPLET_TABLES
+  entry("sasldblistusers sasldblistusers2", "list the users of SMTP AUTH", async () => (await import("./sasldblistusers.ts")).sasldblistusers), // CONFIG_APPLET_SASL
+  entry("saslpasswd saslpasswd2", "set the password of an SMTP AUTH user", async () => (await import("./saslpasswd.ts")).saslpasswd), // CONFIG_APPLET_SASL
   entry("version", "version and board of this binary", async () => (await import("./version.ts")).version),
 ];

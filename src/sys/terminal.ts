@@ -53,10 +53,10 @@ export async function askSecret(prompt: string): Promise<string | null> {
         for (const byte of chunk) {
           at++;
           if (byte === 0x0a || byte === 0x0d) {
-            // What follows on a pipe belongs to the next question.
+            finish(line.toString("utf8"));
+            // What follows on a pipe belongs to the next question; put back only now that this one does not listen any more.
             const rest = chunk.subarray(at);
             if (rest.length > 0) input.unshift(rest);
-            finish(line.toString("utf8"));
             return;
           }
           if (terminal && (byte === 0x03 || byte === 0x04)) {
