@@ -1,30 +1,58 @@
-// `make config`: a configuration folder becomes a read-only image.
+// `make config`: a configuration folder becomes a signed read-only image, by the same code that does it on the device.
+// The keys: KEYS=folder, or those in the user's configuration folder, or development keys that this working copy makes for
+// itself and that every image made with them names at boot.
 
-import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { execa } from "execa";
-import { fail, ROOT, say } from "./board.ts";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { findFolder } from "../src/prepare/check.ts";
+import { buildImage } from "../src/prepare/image.ts";
+import { loadSigningKey, makeKeys } from "../src/prepare/keys.ts";
+import { CACHE, fail, ROOT, say } from "./board.ts";
 
 /** The configuration that a fresh image carries. */
 export const DEFAULT_CONFIGURATION = join(ROOT, "rootfs/usr/share/postern/config");
 
-/** Makes the image of a folder. */
-export async function configurationImage(folder: string, target: string, _board: string): Promise<void> {
-  say(`configuration image of ${folder}`);
-  const owners = `${target}.owners`;
-  writeFileSync(owners, "");
-  await execa("mksquashfs", [
-    folder,
-    `${target}.part`,
-    ..."-noappend -no-progress -quiet -all-root -comp zstd -b 4K -mkfs-time 0 -all-time 0".split(" "),
-  ]);
-  rmSync(owners);
-  renameSync(`${target}.part`, target);
+/** A folder with config.key and config.pub. */
+export interface Keys {
+  readonly folder: string;
+  readonly development: boolean;
+}
+
+/** The keys of this firmware line. */
+export function keys(): Keys {
+  const given = process.env["KEYS"];
+  if (given !== undefined && given !== "") return { folder: resolve(given), development: false };
+  const own = join(process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "postern/keys");
+  if (existsSync(join(own, "config.key"))) return { folder: own, development: false };
+  const folder = join(CACHE, "development-keys");
+  if (!existsSync(join(folder, "config.key"))) {
+    const made = makeKeys(folder);
+    if (!made.ok) fail(made.error);
+  }
+  return { folder, development: true };
+}
+
+/** Makes the image of a folder; a wrong configuration ends the program with every error that it has. */
+export async function configurationImage(folder: string, target: string, generation = 1): Promise<void> {
+  const found = findFolder(resolve(folder));
+  if (!found.ok) fail(found.error);
+  const key = loadSigningKey(keys().folder);
+  if (!key.ok) fail(key.error);
+  const built = await buildImage({
+    folder: found.value,
+    target: resolve(target),
+    key: key.value,
+    generation,
+  });
+  if (!built.ok) fail(built.error.join("\n"));
+  for (const warning of built.value.warnings) process.stderr.write(`${warning}\n`);
+  say(`${target}: ${built.value.manifest.files.length} files, ${built.value.bytes} bytes`);
 }
 
 if (import.meta.main) {
   const [folder = "", target = ""] = process.argv.slice(2);
   if (folder === "" || target === "") fail("usage: make config CONFIG=folder OUT=file");
-  if (!existsSync(folder)) fail(`there is no folder ${folder}`);
-  await configurationImage(folder, target, "host");
+  await configurationImage(folder, target);
+  if (keys().development) say("signed with the development keys of this working copy");
 }

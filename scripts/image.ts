@@ -98,7 +98,7 @@ export async function makeImage(name: string): Promise<Products> {
   const { path } = await makeBinary(name);
   await makeInitramfs(board, kernel);
   await squash(await makeRootfs(board, path, kernel), products.rootfs);
-  await configurationImage(DEFAULT_CONFIGURATION, at("config.image"), name);
+  await configurationImage(DEFAULT_CONFIGURATION, at("config.image"));
   say(`disk image of ${name}`);
   await makeDisk(board, products, products.image);
   writeFileSync(stamp, stampOf(board));

@@ -19,6 +19,7 @@ import { basename, dirname, join } from "node:path";
 import { execa } from "execa";
 import packageJson from "../package.json" with { type: "json" };
 import { type Board, fail, hostArchitecture, outputOf, ROOT, say } from "./board.ts";
+import { keys } from "./configuration.ts";
 import { debianPackages, type Unpacked } from "./debian.ts";
 import { boardConfig } from "./kconfig.ts";
 import { copyModules, type Kernel } from "./kernel.ts";
@@ -201,8 +202,11 @@ async function describe(root: string, board: Board): Promise<void> {
     `VERSION=${packageJson.version}`,
     `DATE=${await buildTime()}`,
     `HEAP_MB=${config.limits.get("HEAP_MB") ?? ""}`,
+    `KEYS=${keys().development ? "development" : "release"}`,
   ];
   writeFileSync(join(root, "etc/postern/build"), `${lines.join("\n")}\n`);
+  mkdirSync(join(root, "etc/postern/keys"), { recursive: true });
+  copyFileSync(join(keys().folder, "config.pub"), join(root, "etc/postern/keys/config.pub"));
   const inittab = join(root, "etc/inittab");
   writeFileSync(inittab, readFileSync(inittab, "utf8").replaceAll(/\bCONSOLE\b(?! stands)/g, board.console));
 }
