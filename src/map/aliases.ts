@@ -5,6 +5,7 @@
 import { ALIAS_BYTES_MAX } from "../base/limits.ts";
 import { ABSENT, type Lookup } from "../base/result.ts";
 import type { MapSpec } from "../config/configuration.ts";
+import { TRUST_NOTHING, type Trust } from "../safefile/check.ts";
 import { type Clock, systemClock } from "../sys/clock.ts";
 import { aliasKey, aliasName } from "./aliasname.ts";
 import { byteString, fromBytes } from "./bytestring.ts";
@@ -163,10 +164,11 @@ export function openAliases(
   specs: readonly MapSpec[],
   isLocal: (host: string) => boolean = isLoopbackName,
   clock: Clock = systemClock,
+  trust: Trust = TRUST_NOTHING,
 ): OpenTable {
   const parse = (text: Buffer): ParsedAliases => parseAliases(text, isLocal);
   const tables = specs.map((spec) =>
-    openDatabase(DATABASE_TYPES.has(spec.type) ? spec : { ...spec, type: "implicit" }, clock, parse),
+    openDatabase(DATABASE_TYPES.has(spec.type) ? spec : { ...spec, type: "implicit" }, clock, trust, parse),
   );
   return {
     name: tables.map((table) => table.name).join(", "),

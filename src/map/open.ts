@@ -6,8 +6,10 @@
 import { MAP_CHECK_INTERVAL_MS, MAP_TEXT_BYTES_MAX } from "../base/limits.ts";
 import { ABSENT, err, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
 import type { MapSpec } from "../config/configuration.ts";
+import { checkFile, TRUST_NOTHING, type Trust } from "../safefile/check.ts";
 import { type Clock, systemClock } from "../sys/clock.ts";
 import { errorText, type FileFacts, openForReading, readBoundedFile, statPath } from "../sys/files.ts";
+import { baseName } from "../sys/path.ts";
 import { byteString, foldCase, fromBytes, toBytes } from "./bytestring.ts";
 import { CdbFile } from "./cdb.ts";
 import { readColumnFile, readColumns } from "./columns.ts";
@@ -33,25 +35,33 @@ interface Version {
   close(): void;
 }
 
-/** Opens the table of `spec`. Never fails: a table that cannot be read says so at each lookup, and recovers when it can. */
-export function openTable(spec: MapSpec, clock: Clock = systemClock): OpenTable {
+/**
+ * Opens the table of `spec`. Never fails: a table that cannot be read says so at each lookup, and recovers when it can.
+ * `trust` carries DontBlameSendmail: a table in a directory that others may write is not used (semantics section 23).
+ */
+export function openTable(
+  spec: MapSpec,
+  clock: Clock = systemClock,
+  trust: Trust = TRUST_NOTHING,
+): OpenTable {
   if (spec.type === "null") return fixed(spec.type, () => ABSENT);
   if (DATABASE_TYPES.has(spec.type))
-    return openDatabase(spec, clock, (text) =>
+    return openDatabase(spec, clock, trust, (text) =>
       parseMapText(text, { ...SOURCE_DEFAULTS, fold: !spec.caseSensitive }),
     );
-  if (spec.type === "text") return new WatchedTable(spec, clock, columnVersion);
+  if (spec.type === "text")
+    return new WatchedTable(spec, clock, (asked, current) => columnVersion(asked, current, trust));
   return fixed(`${spec.type} ${spec.path}`, () => tempfail(`map type ${spec.type} is not in this build`));
 }
 
 /** As openTable for one of DATABASE_TYPES, with the rules for its source text (aliases have rules of their own). */
-export function openDatabase(spec: MapSpec, clock: Clock, parse: ParseSource): OpenTable {
-  return new WatchedTable(spec, clock, (asked, current) => databaseVersion(asked, current, parse));
+export function openDatabase(spec: MapSpec, clock: Clock, trust: Trust, parse: ParseSource): OpenTable {
+  return new WatchedTable(spec, clock, (asked, current) => databaseVersion(asked, current, { trust, parse }));
 }
 
 /** Whether the table of `spec` can answer now: what a start refuses to go on without. */
-export function checkTable(spec: MapSpec): Result<readonly string[]> {
-  const table = openTable(spec);
+export function checkTable(spec: MapSpec, trust: Trust = TRUST_NOTHING): Result<readonly string[]> {
+  const table = openTable(spec, systemClock, trust);
   const probe = table.lookup("");
   const notices = table.notices();
   table.close();
@@ -69,6 +79,12 @@ function sourcePath(spec: MapSpec): string {
 
 /** Reads a source in memory: makemap's rules or those of aliases. */
 type ParseSource = (text: Buffer) => ParsedSource;
+
+/** What reading a database needs besides its specification. */
+interface Means {
+  readonly trust: Trust;
+  readonly parse: ParseSource;
+}
 
 type Reader = (spec: MapSpec, current: Version | null) => Version | "unchanged";
 
@@ -133,14 +149,16 @@ function broken(stamp: string, reason: string): Version {
 
 const EMPTY_VERSION: Version = { stamp: "none", notices: [], find: () => ABSENT, close: () => undefined };
 
-function databaseVersion(spec: MapSpec, current: Version | null, parse: ParseSource): Version | "unchanged" {
+function databaseVersion(spec: MapSpec, current: Version | null, means: Means): Version | "unchanged" {
   const source = sourcePath(spec);
   const path = `${source}.db`;
   const facts = statPath(path);
   if (facts.kind === "tempfail") return broken("", facts.reason);
-  if (facts.kind === "absent") return withoutDatabase(spec, source, current, parse);
+  if (facts.kind === "absent") return withoutDatabase(spec, source, current, means);
   const stamp = stampOf(path, facts.value);
   if (current?.stamp === stamp) return "unchanged";
+  const unsafe = distrust(spec, path, means.trust);
+  if (unsafe !== null) return unsafe;
   const file = openForReading(path);
   // Gone or locked between the two calls: the next look tells.
   if (file.kind !== "found")
@@ -149,7 +167,7 @@ function databaseVersion(spec: MapSpec, current: Version | null, parse: ParseSou
   if (!opened.ok) {
     file.value.close();
     if (!opened.error.includes("Berkeley")) return broken(stamp, opened.error);
-    const text = textVersion(spec, stamp, source, parse);
+    const text = textVersion(spec, stamp, source, means);
     return text ?? broken("", `${opened.error}, and there is no ${source} to rebuild it from`);
   }
   const notices = isOlder(facts.value, source) ? [`${path} is older than ${source}; run postern make`] : [];
@@ -184,27 +202,40 @@ function withoutDatabase(
   spec: MapSpec,
   source: string,
   current: Version | null,
-  parse: ParseSource,
+  means: Means,
 ): Version | "unchanged" {
   const facts = statPath(source);
   if (facts.kind === "found" && facts.value.type === "file") {
     const stamp = stampOf(source, facts.value);
     if (current?.stamp === stamp) return "unchanged";
-    return textVersion(spec, stamp, source, parse) ?? EMPTY_VERSION;
+    return textVersion(spec, stamp, source, means) ?? EMPTY_VERSION;
   }
   // A daemon goes on with the file that it has open when its name is taken away, as Sendmail does.
   if (current?.stamp.startsWith(`${source}.db `) === true) return "unchanged";
   if (facts.kind === "tempfail") return broken("", facts.reason);
   if (spec.optional) return EMPTY_VERSION;
-  return broken("", `cannot open ${source}.db: ${errorText("ENOENT")}`);
+  return broken("", mapComplaint(spec, `missing map file ${source}.db: ${errorText("ENOENT")}`));
 }
 
-/** The source text in memory; null when there is none. */
-function textVersion(spec: MapSpec, stamp: string, source: string, parse: ParseSource): Version | null {
+/** Why `path` may not be used, in Sendmail's words; null when it may. Its mode and owner do not matter, its directories do. */
+function distrust(spec: MapSpec, path: string, trust: Trust): Version | null {
+  const checked = checkFile(path, "map", trust);
+  if (checked.ok || checked.error === errorText("ENOENT")) return null;
+  return broken("", mapComplaint(spec, `unsafe map file ${path}: ${checked.error}`));
+}
+
+/** `hash map "access": ...` */
+function mapComplaint(spec: MapSpec, text: string): string {
+  return `${spec.type} map "${baseName(sourcePath(spec))}": ${text}`;
+}
+
+function textVersion(spec: MapSpec, stamp: string, source: string, means: Means): Version | null {
+  const unsafe = distrust(spec, source, means.trust);
+  if (unsafe !== null) return unsafe;
   const text = readBoundedFile(source, MAP_TEXT_BYTES_MAX);
   if (text.kind === "absent") return null;
   if (text.kind === "tempfail") return broken("", text.reason);
-  const parsed = parse(text.value);
+  const parsed = means.parse(text.value);
   const table = tableOf(source, parsed.entries, spec.caseSensitive);
   const notices = [
     `${source}.db is missing or not a constant database: the text is read instead`,
@@ -213,15 +244,19 @@ function textVersion(spec: MapSpec, stamp: string, source: string, parse: ParseS
   return { stamp, notices, find: (key) => table.lookup(key), close: () => undefined };
 }
 
-function columnVersion(spec: MapSpec, current: Version | null): Version | "unchanged" {
+function columnVersion(spec: MapSpec, current: Version | null, trust: Trust): Version | "unchanged" {
   const columns = readColumns(spec.flags);
   if (!columns.ok) return broken("", `${spec.path}: ${columns.error}`);
   const facts = statPath(spec.path);
   if (facts.kind === "tempfail") return broken("", facts.reason);
   if (facts.kind === "absent")
-    return spec.optional ? EMPTY_VERSION : broken("", `cannot open ${spec.path}: ${errorText("ENOENT")}`);
+    return spec.optional
+      ? EMPTY_VERSION
+      : broken("", mapComplaint(spec, `missing map file ${spec.path}: ${errorText("ENOENT")}`));
   const stamp = stampOf(spec.path, facts.value);
   if (current?.stamp === stamp) return "unchanged";
+  const unsafe = distrust(spec, spec.path, trust);
+  if (unsafe !== null) return unsafe;
   const find = readColumnFile(spec.path, columns.value, spec.caseSensitive);
   if (find.kind !== "found")
     return broken("", find.kind === "tempfail" ? find.reason : `${spec.path} was removed`);

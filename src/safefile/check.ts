@@ -1,7 +1,8 @@
 // Decides whether a file may be used for a purpose: owner, mode, links and the directories above it, by the table of
 // trust.ts. Answers are Sendmail's words ("Group writable file"), to be put behind the caller's "cannot open FILE: ".
-// One deliberate difference: a world-writable directory with the sticky bit (/tmp) above the file's own directory is no
-// reason to refuse when the way down from it belongs to root or to us, since nobody else can then rename that way.
+// Two deliberate differences: a world-writable directory with the sticky bit (/tmp) above the file's own directory is no
+// reason to refuse when the way down from it belongs to root or to us, since nobody else can then rename that way; and a
+// gateway that a person runs without root trusts directories of that person's own group (umask 002), as it does him.
 
 import { err, ok, type Result } from "../base/result.ts";
 import { errorText, type FileFacts, lstatPath, realPath, statPath } from "../sys/files.ts";
@@ -149,11 +150,16 @@ function checkDirectory(
     return judge(rules.directories, words, "World writable directory");
   }
   if ((facts.mode & MODE.GROUP_WRITE) === 0) return FINE;
-  if (words.has("groupwritabledirpathsafe") || (sticky && isOurs(below))) return FINE;
+  if (words.has("groupwritabledirpathsafe") || (sticky && isOurs(below)) || isOwnGroup(facts)) return FINE;
   if (rules.groupDirectories?.some((word) => words.has(word)) === true) return { kind: "lifted" };
   return judge(rules.directories, words, "Group writable directory");
 }
 
 function isOurs(facts: FileFacts | null): boolean {
   return facts !== null && (facts.uid === 0 || facts.uid === currentUser().uid);
+}
+
+function isOwnGroup(facts: FileFacts): boolean {
+  const me = currentUser();
+  return me.uid !== 0 && facts.uid === me.uid && facts.gid === me.gid;
 }

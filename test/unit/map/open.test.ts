@@ -93,7 +93,10 @@ test("open: a missing file is empty when optional, else a tempfail; it may come 
   const optional = openTable(spec(path, { optional: true }), clock);
   const wanted = openTable(spec(path), clock);
   assert.equal(answer(optional, "a"), "-");
-  assert.equal(answer(wanted, "a"), `! cannot open ${path}.db: No such file or directory`);
+  assert.equal(
+    answer(wanted, "a"),
+    `! hash map "later": missing map file ${path}.db: No such file or directory`,
+  );
   build(path, { a: "1" });
   nowMs += 1000;
   assert.equal(answer(optional, "a"), "1");
@@ -176,7 +179,7 @@ test("open: a directory or a FIFO in the place of a table is a tempfail", () => 
   const path = join(root, "directory");
   mkdirSync(`${path}.db`);
   const table = openTable(spec(path, { optional: true }), clock);
-  assert.match(answer(table, "a"), /^! .*not a regular file/);
+  assert.match(answer(table, "a"), /^! .*Regular files only/);
   table.close();
 });
 
@@ -290,4 +293,29 @@ test("class files: one in a directory that others may write is refused in Sendma
     ok: true,
     value: ["a.example"],
   });
+});
+
+test("open: a table in a directory that others may write is a tempfail in Sendmail's words, until it is mended or forgiven", () => {
+  const place = join(root, "writable");
+  mkdirSync(place);
+  const path = join(place, "access");
+  build(path, { a: "1" });
+  const table = openTable(spec(path, { optional: true }), clock);
+  const forgiving = openTable(spec(path), clock, { dontBlame: ["MapInUnsafeDirPath"] });
+  for (const [mode, reason] of [
+    [0o775, "Group writable directory"],
+    [0o1777, "World writable directory"],
+  ] as const) {
+    chmodSync(place, mode);
+    build(path, { a: "1" });
+    nowMs += 1000;
+    assert.equal(answer(table, "a"), `! hash map "access": unsafe map file ${path}.db: ${reason}`);
+    assert.equal(answer(forgiving, "a"), "1");
+  }
+  chmodSync(place, 0o755);
+  chmodSync(`${path}.db`, 0o666);
+  nowMs += 1000;
+  assert.equal(answer(table, "a"), "1");
+  table.close();
+  forgiving.close();
 });
