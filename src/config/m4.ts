@@ -144,6 +144,15 @@ export class M4 {
     return macro.builtin === null ? this.evaluate(name, macro.place) : "";
   }
 
+  /** The result of calling `name` with these arguments, undefined when it is not defined. */
+  apply(name: string, args: readonly string[], place: Place): string | undefined {
+    const macro = this.macro(name);
+    if (macro === undefined) return undefined;
+    return macro.builtin === null
+      ? substitute(macro.text, name, args, this.quotes)
+      : macro.builtin.run({ name, args, place, m4: this });
+  }
+
   #emit(text: string, place: Place): void {
     if (this.#sink !== null) this.#sink(text, place);
     else if (this.diversion >= 0) {
@@ -173,7 +182,7 @@ export class M4 {
     const macro = this.macro(name);
     if (macro === undefined) return name;
     if (macro.builtin?.blind === true && input.peek() !== "(") return name;
-    this.#call(name, macro, place);
+    this.#call(name, place);
     return "";
   }
 
@@ -218,7 +227,7 @@ export class M4 {
     }
   }
 
-  #call(name: string, macro: M4Macro, place: Place): void {
+  #call(name: string, place: Place): void {
     this.#expansions += 1;
     if (this.#expansions > M4_EXPANSIONS_MAX) {
       this.halt(
@@ -229,10 +238,7 @@ export class M4 {
     }
     const args = this.input.peek() === "(" ? this.#readArguments(name, place) : [];
     if (this.#halted) return;
-    const result =
-      macro.builtin === null
-        ? substitute(macro.text, name, args, this.quotes)
-        : macro.builtin.run({ name, args, place, m4: this });
+    const result = this.apply(name, args, place) ?? "";
     this.#pushed += result.length;
     if (this.#pushed > M4_TEXT_CHARS_MAX) {
       this.halt(place, `${name} expands to too much text`);

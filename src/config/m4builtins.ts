@@ -143,14 +143,9 @@ function refused(what: string): (call: M4Call) => string {
 /** Calls the macro named by the first argument with the others. */
 function indirect(call: M4Call): string {
   const name = arg(call, 0);
-  const macro = call.m4.macro(name);
-  if (macro === undefined) {
-    call.m4.error(call.place, `indir: ${name} is not defined`);
-    return "";
-  }
-  const [open, close] = call.m4.quotes;
-  const rest = call.args.slice(1).map((text) => open + text + close);
-  return rest.length === 0 ? name : `${name}(${rest.join(",")})`;
+  const result = call.m4.apply(name, call.args.slice(1), call.place);
+  if (result === undefined) call.m4.error(call.place, `indir: ${name} is not defined`);
+  return result ?? "";
 }
 
 /** Defines the built-ins of m4 in `m4`. */
