@@ -34,7 +34,8 @@ export function applyFeature(state: McState, name: string, args: readonly string
     state.error(place, state.build.missing(`FEATURE(${name})`));
     return;
   }
-  const extra = args.slice(entry.argumentsMax).find((text) => text.trim() !== "");
+  // Red Hat writes FEATURE(`no_default_msa',`dnl').
+  const extra = args.slice(entry.argumentsMax).find((text) => !["", "dnl"].includes(text.trim()));
   if (extra !== undefined)
     state.warn(place, `FEATURE(\`${name}') does not read its argument "${extra.trim()}"`);
   entry.apply({ name, argument: (index) => args[index] ?? "", count: args.length, place, state });
