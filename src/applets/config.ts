@@ -1,4 +1,5 @@
-// postern config: makes, shows and verifies configuration images. The work is in prepare/.
+// postern config: makes, shows and verifies configuration images, and makes the keys that sign them.
+// The work is in prepare/.
 
 import { findFolder } from "../prepare/check.ts";
 import { buildImage, openImage } from "../prepare/image.ts";

@@ -1,4 +1,5 @@
-// editmap: looks up, changes or deletes one record of a lookup table. The work is in map/editmap.ts.
+// editmap: looks up, changes or deletes one record of a lookup table (editmap(8)).
+// The work is in map/editmap.ts.
 
 import { asText } from "../map/bytestring.ts";
 import { editmap as edit, parseEditmapArguments } from "../map/editmap.ts";

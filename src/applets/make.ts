@@ -1,4 +1,5 @@
-// postern make: rebuilds tables that are older than their text. The work is in prepare/make.ts.
+// postern make: rebuilds tables that are older than their text, as `make` in /etc/mail does.
+// The work is in prepare/make.ts.
 
 import { readyConfiguration } from "../daemon/load.ts";
 import { makeTables } from "../prepare/make.ts";

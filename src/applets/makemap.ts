@@ -1,4 +1,5 @@
-// makemap: builds lookup tables from text. The work is in map/makemap.ts.
+// makemap: builds lookup tables from text (makemap(8)); needs no configuration.
+// The work is in map/makemap.ts.
 
 import { asText } from "../map/bytestring.ts";
 import { makemap as build, parseMakemapArguments } from "../map/makemap.ts";

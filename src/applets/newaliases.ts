@@ -1,4 +1,5 @@
-// newaliases: rebuilds the alias databases. The work is in map/newaliases.ts; which files, says the configuration.
+// newaliases: rebuilds the alias databases; which files, says the configuration.
+// The work is in map/newaliases.ts.
 
 import { readyConfiguration } from "../daemon/load.ts";
 import { aliasSpec } from "../map/aliases.ts";

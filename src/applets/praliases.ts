@@ -1,4 +1,5 @@
-// praliases: prints the alias databases. The work is in map/praliases.ts; which files, says the configuration.
+// praliases: prints the alias databases; which files, says the configuration.
+// The work is in map/praliases.ts.
 
 import { readyConfiguration } from "../daemon/load.ts";
 import { aliasSpec } from "../map/aliases.ts";

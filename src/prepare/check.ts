@@ -7,6 +7,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { Compilation, SourceReader } from "../config/compile.ts";
 import { parseCompiled } from "../config/compiled.ts";
 import type { Configuration, Place } from "../config/configuration.ts";
+import { findConfiguration, realPathOf } from "../config/folder.ts";
 import { inspectFiles } from "../config/inspect.ts";
 import type { BuildFacts } from "../config/mcstate.ts";
 import { readBoundedFile, readFileLookup, statPath } from "../sys/files.ts";
@@ -43,15 +44,11 @@ function exists(path: string, type: "file" | "directory"): boolean {
 /** Both forms of a configuration folder: one with mail/, or one that holds sendmail.mc (or a compiled sendmail.cf) itself. */
 export function findFolder(path: string): Result<ConfigFolder> {
   if (!exists(path, "directory")) return err(`${path}: no such folder`);
-  const holds = (folder: string): boolean =>
-    ["sendmail.mc", "sendmail.cf"].some((name) => exists(joinPath(folder, name), "file"));
-  const mail = joinPath(path, "mail");
-  if (holds(mail)) {
-    const system = joinPath(path, "system");
-    return ok({ folder: mail, system: exists(system, "directory") ? system : null });
-  }
-  if (holds(path)) return ok({ folder: path, system: null });
-  return err(`${path}: neither sendmail.mc nor mail/sendmail.mc in it`);
+  const found = findConfiguration(path, readFileLookup);
+  if (!found.ok) return err(`${path}: neither sendmail.mc nor mail/sendmail.mc in it`);
+  const { mail, root } = found.value;
+  const system = root === null ? null : joinPath(root, "system");
+  return ok({ folder: mail, system: system !== null && exists(system, "directory") ? system : null });
 }
 
 /** uid and gid of DefaultUser when it is written in numbers. */
@@ -65,8 +62,7 @@ export function checkFolder(
   at: ConfigFolder,
   compile: McCompiler | null = COMPILERS[0] ?? null,
 ): Result<Checked, readonly string[]> {
-  const locate: Locate = (path) =>
-    path.startsWith(`${MAIL}/`) ? joinPath(at.folder, path.slice(MAIL.length + 1)) : path;
+  const locate: Locate = (path) => realPathOf(at.folder, path);
   const asked = new Set<string>();
   const compiled = readConfiguration(locate, compile, asked);
   if (!compiled.ok) return compiled;

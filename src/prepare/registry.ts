@@ -1,4 +1,5 @@
-// The compiler of sendmail.mc, for boards that have it (CONFIG_MC). Others take compiled configurations only.
+// The compiler of sendmail.mc, for boards that have it (CONFIG_MC).
+// Others take compiled configurations only.
 
 import { compileMc } from "../config/compile.ts"; // CONFIG_MC
 import type { McCompiler } from "./check.ts";
