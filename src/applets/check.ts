@@ -2,10 +2,10 @@
 // The work is in config/ (compiler, inspection); this is the command around it.
 
 import { BUILD } from "../base/build.ts";
-import { formatMessage } from "../config/compile.ts";
+import { compileFound, formatMessage } from "../config/compile.ts";
 import { parseCompiled } from "../config/compiled.ts";
 import type { Configuration, Place } from "../config/configuration.ts";
-import { compileFound, type Found, findConfiguration, folderReader, realPathOf } from "../config/folder.ts";
+import { type Found, findConfiguration, folderReader, realPathOf } from "../config/folder.ts";
 import { type Finding, inspectFiles, inspectMailboxes } from "../config/inspect.ts";
 import { parseAliases } from "../map/aliases.ts";
 import { readFileLookup } from "../sys/files.ts";

@@ -5,10 +5,11 @@ import { inBuild, notInBuild } from "../base/build.ts";
 import { CONFIGURATION_FILE_BYTES_MAX } from "../base/limits.ts";
 import { ABSENT, found, type Lookup, tempfail } from "../base/result.ts";
 import { digest } from "../sys/crypto.ts";
-import { directoryOf, isAbsolutePath, joinPath } from "../sys/path.ts";
+import { baseName, directoryOf, isAbsolutePath, joinPath } from "../sys/path.ts";
 import { assemble, PRESET } from "./assemble.ts";
 import type { Configuration, Place, Warning } from "./configuration.ts";
 
+import { type Found, folderReader, realPathOf, SETTINGS } from "./folder.ts";
 import { M4, type M4Call, type M4Message } from "./m4.ts";
 import { defineBuiltins } from "./m4builtins.ts";
 import { type BuildFacts, McState } from "./mcstate.ts";
@@ -159,4 +160,31 @@ export function compileMc(
 function byPlace(a: { place: Place }, b: { place: Place }): number {
   if (a.place.file !== b.place.file) return 0;
   return a.place.line - b.place.line || a.place.column - b.place.column;
+}
+
+/** The place names of messages with the real path of the folder instead of /etc/mail. */
+function shown<T extends { readonly place: { readonly file: string } | null }>(
+  folder: string,
+  items: readonly T[],
+): T[] {
+  return items.map((item) =>
+    item.place === null
+      ? item
+      : { ...item, place: { ...item.place, file: realPathOf(folder, item.place.file) } },
+  );
+}
+
+/** Compiles the .mc of a found configuration; places in messages are real paths. */
+export function compileFound(
+  found: Found & { mc: string },
+  read: SourceReader,
+  build: BuildFacts = THIS_BUILD,
+): Compilation {
+  const reader = folderReader(found.mail, read);
+  const result = compileMc(`${SETTINGS}/${baseName(found.mc)}`, reader, build);
+  return {
+    ...result,
+    errors: shown(found.mail, result.errors),
+    warnings: shown(found.mail, result.warnings),
+  };
 }

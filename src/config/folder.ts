@@ -1,10 +1,9 @@
-// Finding a configuration and compiling it where it lies: a .mc, a compiled sendmail.cf, or a folder of either form (contract section 2).
+// Finding a configuration: a .mc, a compiled sendmail.cf, or a folder of either form (contract section 2).
 // /etc/mail in the text of a configuration means the folder it came from, so that a candidate is checked as it stands.
 
 import { err, ok, type Result } from "../base/result.ts";
-import { baseName, directoryOf, joinPath } from "../sys/path.ts";
-import { type Compilation, compileMc, type SourceReader, THIS_BUILD } from "./compile.ts";
-import type { BuildFacts } from "./mcstate.ts";
+import { directoryOf, joinPath } from "../sys/path.ts";
+import type { SourceReader } from "./compile.ts";
 
 /** Where a configuration lies. Paths are real ones. */
 export interface Found {
@@ -16,7 +15,8 @@ export interface Found {
   readonly compiled: string | null;
 }
 
-const SETTINGS = "/etc/mail";
+/** The folder that configurations name. */
+export const SETTINGS = "/etc/mail";
 
 /** A reader that looks for /etc/mail/x in `folder`; other paths are read where they are. */
 export function folderReader(folder: string, read: SourceReader): SourceReader {
@@ -52,31 +52,4 @@ export function findConfiguration(path: string, read: SourceReader): Result<Foun
   return err(
     file.kind === "absent" ? "cannot open: No such file or directory" : "no sendmail.mc in this folder",
   );
-}
-
-/** The place names of messages with the real path of the folder instead of /etc/mail. */
-function shown<T extends { readonly place: { readonly file: string } | null }>(
-  folder: string,
-  items: readonly T[],
-): T[] {
-  return items.map((item) =>
-    item.place === null
-      ? item
-      : { ...item, place: { ...item.place, file: realPathOf(folder, item.place.file) } },
-  );
-}
-
-/** Compiles the .mc of a found configuration; places in messages are real paths. */
-export function compileFound(
-  found: Found & { mc: string },
-  read: SourceReader,
-  build: BuildFacts = THIS_BUILD,
-): Compilation {
-  const reader = folderReader(found.mail, read);
-  const result = compileMc(`${SETTINGS}/${baseName(found.mc)}`, reader, build);
-  return {
-    ...result,
-    errors: shown(found.mail, result.errors),
-    warnings: shown(found.mail, result.warnings),
-  };
 }

@@ -1,6 +1,7 @@
 // The macro processor: results recorded from GNU m4 1.4.19 for the same input, and the bounds and refusals that are our own.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { M4 } from "../../../src/config/m4.ts";
 import { defineBuiltins } from "../../../src/config/m4builtins.ts";
@@ -28,7 +29,7 @@ function run(text: string, files: ReadonlyMap<string, string> = new Map()) {
   };
 }
 
-for (const { name, input, expected } of [
+const ROWS = [
   { name: "quotes nest and lose one level", input: "``8:12''", expected: "`8:12'" },
   { name: "dnl takes the rest of the line", input: "a dnl b `c\nd", expected: "a d" },
   { name: "dnl is a separate word only", input: "dnlx y", expected: "dnlx y" },
@@ -102,10 +103,24 @@ for (const { name, input, expected } of [
   { name: "indir", input: "define(`a-b',`<$1>')indir(`a-b',x)", expected: "<x>" },
   { name: "m4wrap comes last", input: "m4wrap(`end')body ", expected: "body end" },
   { name: "__line__", input: "\n__line__", expected: "\n2" },
-])
+];
+
+for (const { name, input, expected } of ROWS)
   test(name, () => {
     assert.deepEqual(run(input), { output: expected, errors: [], printed: [] });
   });
+
+const haveM4 = spawnSync("m4", ["--version"]).status === 0;
+test("GNU m4 gives the same results", { skip: !haveM4 }, () => {
+  for (const { name, input } of ROWS) {
+    const theirs = spawnSync("m4", {
+      input: input.replaceAll("\r\n", "\n"),
+      encoding: "utf8",
+      timeout: 10_000,
+    });
+    assert.equal(run(input).output, theirs.stdout, name);
+  }
+});
 
 test("include reads a file and errors inside point into it", () => {
   const files = new Map([["f.m4", "x\n  eval(1/0)\n"]]);
