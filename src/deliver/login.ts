@@ -45,7 +45,7 @@ export async function logIn(needs: SmtpNeeds, c: Context): Promise<Login> {
   const open = needs.options.AuthOptions.includes("p") && c.facts.version === "";
   const usable = needs.auth
     .mechanisms(ours, offered.toUpperCase().split(/\s+/))
-    .filter((m) => !(open && m.plaintext));
+    .filter((m) => !(open && m.plaintext) && !(m.name === "EXTERNAL" && c.facts.version === ""));
   for (const mechanism of usable) {
     const attempted = await attempt(needs, c, mechanism, info.value);
     if (attempted === "yes") {

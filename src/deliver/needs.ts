@@ -36,7 +36,7 @@ export interface TlsFacts {
   readonly version: string;
   readonly cipher: string;
   readonly bits: number;
-  /** "OK", "NO", "FAIL", ...; without TLS: "NONE" (not offered), "NOT" (switched off), "TEMP", "PROTOCOL", ... */
+  /** "OK", "NO", "FAIL", ...; without TLS: "NONE" (not offered), "CLEAR" (Try_TLS NO), "TEMP", "PROTOCOL", ... */
   readonly verify: string;
   readonly certIssuer: string;
   readonly certSubject: string;
@@ -44,9 +44,10 @@ export interface TlsFacts {
   readonly cnSubject: string;
 }
 
-/** A rule's refusal: `text` is a reply without code, "authentication required". */
+/** A rule's refusal as a reply: 454 4.7.0 "authentication required". */
 export interface TlsRefusal {
-  readonly temporary: boolean;
+  readonly code: number;
+  readonly status: string;
   readonly text: string;
 }
 

@@ -8,7 +8,7 @@ import type { NetFailure, Socket } from "../sys/net.ts";
 import type { DeadlineOptions } from "./deadlines.ts";
 import { limitMs } from "./deadlines.ts";
 import { logIn } from "./login.ts";
-import type { Candidate, SmtpNeeds, TlsFacts } from "./needs.ts";
+import type { Candidate, SmtpNeeds, TlsFacts, TlsRefusal } from "./needs.ts";
 import { type PeerReply, replyClass, replyLine } from "./peerreply.ts";
 import type { Watch } from "./watch.ts";
 import { type Answer, isBroken, Wire } from "./wire.ts";
@@ -135,7 +135,7 @@ async function greet(o: Opening): Promise<Outcome | null> {
 }
 
 async function extendedHello(o: Opening): Promise<Outcome | null> {
-  const line = `${o.manner.hello} ${o.needs.hostName}`;
+  const line = `${o.manner.hello} ${ourName(o)}`;
   const option = o.manner.hello === "LHLO" ? "Timeout.lhlo" : "Timeout.helo";
   o.wire.command(line);
   const answer = await o.wire.read(limitMs(o.times[option]));
@@ -150,8 +150,13 @@ async function extendedHello(o: Opening): Promise<Outcome | null> {
   return refused(at(o, line), answer, 69, "");
 }
 
+/** HeloName, or $j. */
+function ourName(o: Opening): string {
+  return o.needs.options.HeloName === "" ? o.needs.hostName : o.needs.options.HeloName;
+}
+
 async function plainHello(o: Opening): Promise<Outcome | null> {
-  const line = `HELO ${o.needs.hostName}`;
+  const line = `HELO ${ourName(o)}`;
   o.wire.command(line);
   const answer = await o.wire.read(limitMs(o.times["Timeout.helo"]));
   if (isBroken(answer)) return lost(at(o, line), answer);
@@ -188,7 +193,7 @@ async function secure(o: Opening): Promise<Outcome | null> {
       at(o, ""),
     );
   if (wanted.kind === "found" && !wanted.value) {
-    o.facts = { ...NO_TLS, verify: "NOT" };
+    o.facts = { ...NO_TLS, verify: "CLEAR" };
     return null;
   }
   wire.command("STARTTLS");
@@ -233,9 +238,13 @@ function handshakeFailed(o: Opening, why: string): Outcome {
 async function checkServer(o: Opening): Promise<Outcome | null> {
   const refusal = await o.needs.tls?.checkServer(o.candidate.name, o.address, o.facts);
   if (refusal === undefined || refusal === null) return null;
-  return refusal.temporary
-    ? declined("deferred", 403, "4.7.0", refusal.text, "", at(o, ""))
-    : declined("failed", 503, "5.7.0", refusal.text, "", at(o, ""));
+  return tlsRefused(refusal, "", at(o, ""));
+}
+
+/** The outcome of a TLS rule's refusal. */
+export function tlsRefused(refusal: TlsRefusal, address: string, scene: Scene): Outcome {
+  const kind = refusal.code < 500 ? "deferred" : "failed";
+  return declined(kind, refusal.code, refusal.status, refusal.text, address, scene);
 }
 
 /** The answer to `line`, for the steps that need no more than that. */

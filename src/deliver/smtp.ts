@@ -117,6 +117,8 @@ export class SmtpMailer implements Mailer {
         body: message.body,
       },
       lineMax: this.#spec.lineMax,
+      raw8Bit: this.#spec.flags.includes("8"),
+      id: message.id,
       perRecipient: this.#perRecipient,
       ageMs: Math.max(0, this.#needs.clock.wallMs() - message.arrivedMs),
     };

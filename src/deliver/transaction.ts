@@ -2,13 +2,15 @@
 // Command lines are Sendmail's to the letter (semantics section 20); with PIPELINING the envelope and DATA are one write.
 // 4xx to MAIL, RCPT or DATA is worth the next MX; after the final dot nothing is, because the message may have been taken.
 
+import { err, ok, type Result } from "../base/result.ts";
 import type { Envelope, NotifyWord } from "../mail/envelope.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import { limitMs } from "./deadlines.ts";
 import type { SmtpNeeds } from "./needs.ts";
 import { type Payload, payloadSize, sendPayload } from "./payload.ts";
 import { type PeerReply, replyClass } from "./peerreply.ts";
-import { ask, type Session, sceneOf } from "./session.ts";
+import { ask, type Session, sceneOf, tlsRefused } from "./session.ts";
+import { isMime, sevenBit } from "./sevenbit.ts";
 import { type Answer, type Broken, isBroken } from "./wire.ts";
 import { declined, lost, refused, type Scene, sent } from "./wording.ts";
 
@@ -29,6 +31,10 @@ export interface Letter {
   readonly sender: string;
   readonly payload: Payload;
   readonly lineMax: number;
+  /** F=8: 8-bit bytes go out as they are, whatever the next hop offers. */
+  readonly raw8Bit: boolean;
+  /** Queue id, for the fields of a conversion. */
+  readonly id: string;
   /** One reply per recipient after the final dot (RFC 2033). */
   readonly perRecipient: boolean;
   /** Milliseconds since acceptance, for BY=. */
@@ -59,16 +65,37 @@ export async function transact(
   const impossible = unsupported(session, letter);
   if (impossible !== null)
     return { trials: to.map((r) => ({ outcome: impossible(r.shown), again: false })), stale: false };
+  const fitted = await fit(needs, session, letter);
+  if (!fitted.ok) {
+    const scene = sceneOf(session.candidate, session.relay, "");
+    const text = `Cannot convert to 7 bits: ${fitted.error}`;
+    const failed = (r: Addressee) => declined("failed", 554, "5.6.3", text, r.shown, scene);
+    return { trials: to.map((r) => ({ outcome: failed(r), again: false })), stale: false };
+  }
   if (session.needsReset && !(await reset(needs, session))) return { trials: [], stale: true };
   const abort = (): void => session.wire.destroy("given up");
   signal.addEventListener("abort", abort, { once: true });
   try {
-    return await new Transaction(needs, session, letter, to).run(() =>
+    return await new Transaction(needs, session, { ...letter, payload: fitted.value }, to).run(() =>
       signal.removeEventListener("abort", abort),
     );
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/**
+ * The payload that this next hop can take: 8-bit bytes are converted when it has no 8BITMIME and the message says that they are
+ * there (MIME, or BODY=8BITMIME) or EightBitMode asks for more. pass8 lets unlabelled bytes through, as Sendmail does.
+ */
+async function fit(needs: SmtpNeeds, session: Session, letter: Letter): Promise<Result<Payload>> {
+  const { payload, envelope } = letter;
+  if (!payload.body.eightBit || letter.raw8Bit || session.extensions.has("8BITMIME")) return ok(payload);
+  const labelled = envelope.body === "8BITMIME" || isMime(payload.header);
+  const { EightBitMode, DefaultCharSet } = needs.options;
+  if (!labelled && EightBitMode === "pass8") return ok(payload);
+  if (!labelled && EightBitMode === "strict") return err("8-bit bytes without a label");
+  return sevenBit(payload, { by: `by ${needs.hostName} id ${letter.id}`, charset: DefaultCharSet });
 }
 
 /** RSET after a transaction that was left open. False: the session is of no use any more. */
@@ -337,10 +364,8 @@ class Transaction {
       const refusal = await tls.checkRecipient(r.wire, this.#session.candidate.name, this.#session.facts);
       if (refusal === null) continue;
       this.#results[i] = {
-        outcome: refusal.temporary
-          ? declined("deferred", 403, "4.7.0", refusal.text, r.shown, this.#scene(""))
-          : declined("failed", 503, "5.7.0", refusal.text, r.shown, this.#scene("")),
-        again: refusal.temporary,
+        outcome: tlsRefused(refusal, r.shown, this.#scene("")),
+        again: refusal.code < 500,
       };
     }
     return lines;

@@ -27,7 +27,12 @@ const TABLE: { name: string; input: string; max?: number; stuffed?: boolean; exp
   { name: "a stuffed dot passes", input: "..\r\n..a\r\n", expected: "..\r\n..a\r\n" },
   { name: "an unstuffed lone dot is stuffed", input: "a\r\n.\r\nb\r\n", expected: "a\r\n..\r\nb\r\n" },
   { name: "an unstuffed dot word is stuffed", input: ".a\r\n", expected: "..a\r\n" },
-  { name: "header dots are stuffed", input: ".x: y\r\n..\r\n", stuffed: false, expected: "..x: y\r\n...\r\n" },
+  {
+    name: "header dots are stuffed",
+    input: ".x: y\r\n..\r\n",
+    stuffed: false,
+    expected: "..x: y\r\n...\r\n",
+  },
   { name: "SMUG-01 LF.LF", input: "a\n.\nb\r\n", expected: "a . b\r\n" },
   { name: "SMUG-02 LF.CR", input: "a\n.\rb\r\n", expected: "a . b\r\n" },
   { name: "SMUG-03 CR.LF", input: "a\r.\nb\r\n", expected: "a . b\r\n" },

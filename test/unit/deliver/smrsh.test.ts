@@ -21,12 +21,30 @@ const RUNS: { command: string; steps: [string, string, string[], string?][] }[] 
   { command: "/usr/bin/cat x", steps: [["first", "/sm/cat", ["x"]]] },
   { command: "../../../bin/cat", steps: [["first", "/sm/cat", []]] },
   { command: "late", steps: [["first", "/second/late", []]] },
-  { command: "cat a && vacation joe", steps: [["first", "/sm/cat", ["a"]], ["&&", "/sm/vacation", ["joe"]]] },
-  { command: "false || cat", steps: [["first", "/sm/false", []], ["||", "/sm/cat", []]] },
+  {
+    command: "cat a && vacation joe",
+    steps: [
+      ["first", "/sm/cat", ["a"]],
+      ["&&", "/sm/vacation", ["joe"]],
+    ],
+  },
+  {
+    command: "false || cat",
+    steps: [
+      ["first", "/sm/false", []],
+      ["||", "/sm/cat", []],
+    ],
+  },
   { command: "exec cat x", steps: [["first", "/sm/cat", ["x"], "exec"]] },
   { command: "exit 75", steps: [["first", "exit", ["75"]]] },
-  { command: "echo hello && exit 3", steps: [["first", "echo", ["hello"]], ["&&", "exit", ["3"]]] },
-  { command: 'cat "a b" \'c d\' e\\ f', steps: [["first", "/sm/cat", ["a b", "c d", "e f"]]] },
+  {
+    command: "echo hello && exit 3",
+    steps: [
+      ["first", "echo", ["hello"]],
+      ["&&", "exit", ["3"]],
+    ],
+  },
+  { command: "cat \"a b\" 'c d' e\\ f", steps: [["first", "/sm/cat", ["a b", "c d", "e f"]]] },
   { command: "cat *.c ~ $", steps: [] },
   { command: "cat ''", steps: [["first", "/sm/cat", [""]]] },
 ];
