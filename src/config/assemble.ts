@@ -255,6 +255,7 @@ export function assemble(state: McState, sources: Configuration["sources"], star
     classFiles: state.classFiles,
     masqueradeAs: state.value("MASQUERADE_NAME").trim(),
     smartHost: target(state, "SMART_HOST", relayMailer, start),
+    smartHostNamesMailer: /^[A-Za-z][\w-]*:/.test(state.value("SMART_HOST").trim()),
     mailHub: target(state, "MAIL_HUB", relayMailer, start),
     localRelay: target(state, "LOCAL_RELAY", relayMailer, start),
     luserRelay: target(state, "LUSER_RELAY", relayMailer, start),

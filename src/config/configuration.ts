@@ -209,6 +209,8 @@ export interface Configuration {
   /** MASQUERADE_AS ($M), "" when not set. */
   readonly masqueradeAs: string;
   readonly smartHost: RelayTarget | null;
+  /** SMART_HOST was written with a mailer. Without one, address literals go there by the mailer for remote names, all else by relay. */
+  readonly smartHostNamesMailer?: boolean;
   readonly mailHub: RelayTarget | null;
   readonly localRelay: RelayTarget | null;
   readonly luserRelay: RelayTarget | null;

@@ -105,6 +105,44 @@ function withoutComments(text: string): {
   return { address: address.trim(), lead: lead.trim(), tail: tail.trim() };
 }
 
+/**
+ * Where `phrase:` of a group ends, so that the phrase stays as it is while the address after it changes; -1 when there is none. Colons in
+ * quotes, comments and `[IPv6:...]` are no group's.
+ */
+function groupColon(text: string): number {
+  let comment = 0;
+  let literal = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === "\\") i++;
+    else if (quoted) quoted = c !== '"';
+    else if (c === "(") comment++;
+    else if (c === ")") comment = Math.max(0, comment - 1);
+    else if (comment > 0) continue;
+    else if (c === '"') quoted = true;
+    else if (c === "[") literal++;
+    else if (c === "]") literal = Math.max(0, literal - 1);
+    else if (c === ":" && literal === 0) return i;
+  }
+  return -1;
+}
+
+/** `phrase: address;` as phrase, address and what follows. */
+function crackGroup(text: string, colon: number): Cracked {
+  const phrase = text.slice(0, colon);
+  const rest = text.slice(colon + 1);
+  const blanks = rest.slice(0, rest.length - rest.trimStart().length);
+  const end = rest.endsWith(";") ? ";" : "";
+  const { lead, tail } = withoutComments(end === "" ? rest : rest.slice(0, -1));
+  return {
+    before: `${quotedPhrase(phrase)}:${blanks}${lead === "" ? "" : `${lead} `}`,
+    // The scanner takes the phrase off again: `:include:` and the like are for it to tell.
+    address: text,
+    after: `${tail === "" ? "" : ` ${tail}`}${end}`,
+  };
+}
+
 /** Takes one address of a header list apart. Never fails: text without brackets is address and comments. */
 export function crack(text: string): Cracked {
   const trimmed = text.trim();
@@ -113,9 +151,19 @@ export function crack(text: string): Cracked {
     const end = close < 0 ? trimmed.length : close;
     const before = quotedPhrase(trimmed.slice(0, open));
     const after = close < 0 ? "" : trimmed.slice(close + 1);
-    return { before: `${before}<`, address: trimmed.slice(open + 1, end).trim(), after: `>${after}` };
+    const inside = withoutComments(trimmed.slice(open + 1, end));
+    const comment = [inside.lead, inside.tail].filter((text) => text !== "").join(" ");
+    return {
+      before: `${before}<`,
+      address: inside.address,
+      after: `${comment === "" ? "" : ` ${comment}`}>${after}`,
+    };
   }
-  const { address, lead, tail } = withoutComments(trimmed);
+  const colon = groupColon(trimmed);
+  if (colon >= 0) return crackGroup(trimmed, colon);
+  const { address, lead, tail } = withoutComments(trimmed.endsWith(";") ? trimmed.slice(0, -1) : trimmed);
+  if (trimmed.endsWith(";"))
+    return { before: lead === "" ? "" : `${lead} `, address, after: `${tail === "" ? "" : ` ${tail}`};` };
   return { before: lead === "" ? "" : `${lead} `, address, after: tail === "" ? "" : ` ${tail}` };
 }
 

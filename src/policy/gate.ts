@@ -1,7 +1,7 @@
 // makePolicy: the checks in Sendmail's order, one per file, behind the Policy interface that smtpd/ asks. With delay_checks everything
 // but the immediate controls waits until RCPT. Checks never throw for what clients, tables or DNS do.
 
-import { prefixed, recipientRefusal, senderRefusal } from "../route/resolve.ts";
+import { prefixed, recipientRefusal, rememberedSender, senderRefusal } from "../route/resolve.ts";
 import type { Site } from "../route/site.ts";
 import type { Clock } from "../sys/clock.ts";
 import { clientAddress, clientName } from "./client.ts";
@@ -79,7 +79,8 @@ class Gate implements Policy {
   async #delayedChecks(client: Client, sender: string, typed: string): Promise<Decision> {
     const tls = this.#tls(client);
     if (tls.kind !== "pass" || !(await wantsChecks(this.#site, typed))) return tls;
-    const mail = await checkMail(this.#site, client, sender, `<${sender}>`);
+    const remembered = sender === "" ? "" : await rememberedSender(this.#site, `<${sender}>`);
+    const mail = await checkMail(this.#site, client, sender, `<${remembered}>`);
     if (mail.kind !== "pass") return mail;
     const relay = await checkRelay(this.#site, this.#rates, client);
     if (relay.kind !== "pass" && relay.kind !== "accept") return relay;

@@ -4,7 +4,7 @@
 import { joinTokens, scanAddress } from "../mail/address.ts";
 import type { Focus } from "../mail/focus.ts";
 import { canonicalName, isLiteral } from "../route/canonify.ts";
-import { canonicalAddress } from "../route/resolve.ts";
+import { canonicalAddress, rememberedSender } from "../route/resolve.ts";
 import type { Site } from "../route/site.ts";
 import { type AccessAnswer, FROM, type SearchItem, search } from "./access.ts";
 import { checkBadMx } from "./badmx.ts";
@@ -45,8 +45,10 @@ async function domainOf(site: Site, address: Focus): Promise<Domain> {
   if (host === null) return "bare";
   const plain = host.toLowerCase();
   if (site.classes.P.ending(plain) !== null || plain === site.j.toLowerCase()) return "ok";
-  if (site.config.features.acceptUnresolvableDomains || isLiteral(host)) return "ok";
-  const answer = await canonicalName(site, host);
+  if (site.config.features.acceptUnresolvableDomains) return "ok";
+  // A literal is as good as its name in DNS.
+  const literal = isLiteral(host) ? host.slice(1, -1).replace(/^IPv6:/i, "") : null;
+  const answer = literal === null ? await canonicalName(site, host) : await site.resolver.ptr(literal);
   return answer.kind === "found" ? "ok" : answer.kind === "tempfail" ? "temp" : "perm";
 }
 
@@ -58,6 +60,7 @@ function accessOf(site: Site, address: Focus): AccessAnswer {
   return search(site, FROM, [{ kind: "user", local, host }, user, { kind: "domain", host }]);
 }
 
+/** `sender` as the refusals show it: what is remembered of it, without quotes. */
 function byDomain(site: Site, client: Client, domain: Domain, sender: string): Decision {
   switch (domain) {
     case "bare":
@@ -88,7 +91,8 @@ export async function checkMail(
   if (address === null || address.kind !== "address") return PASS;
   const [domain, answer] = [await domainOf(site, address), accessOf(site, address)];
   if (answer.kind !== "none") return fromAccess(answer, () => rejected(site));
-  const known = byDomain(site, client, domain, sender);
+  const shown = domain === "ok" ? "" : (await rememberedSender(site, typed)).replaceAll('"', "");
+  const known = byDomain(site, client, domain, shown);
   if (known.kind !== "pass" || address.host === null) return known;
   return checkBadMx(site, address.host);
 }

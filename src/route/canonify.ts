@@ -156,8 +156,11 @@ export async function canonify(run: Run, address: Focus): Promise<Focus> {
     const [name, canonical] = await byDns(run, host.slice(0, -5));
     return canonical ? focusOf(address.left, name, true) : focusOf(address.left, host, false);
   }
-  // Names of ours come first only to save the question: DNS could add nothing but another spelling.
-  if (site.classes.w.has(host)) return focusOf(address.left, host, true);
+  // Names of ours need no DNS; the hosts file may know their full spelling.
+  if (site.classes.w.has(host)) {
+    const full = site.config.features.noCanonify === null ? site.resolver.hostsName?.(host) : undefined;
+    return focusOf(address.left, full ?? host, true);
+  }
   const [name, canonical] = await byDns(run, host);
   return focusOf(address.left, name, canonical || knownHere(site, name));
 }

@@ -21,11 +21,9 @@ export function styleOf(mailer: string, kind: string, localLmtp: boolean): Style
   return kind === "smtp" || kind === "lmtp" ? "smtp" : "local";
 }
 
+/** The null address, and `user@`, which comes out as nothing. */
 function isNull(address: Focus): boolean {
-  return (
-    address.kind === "null" ||
-    (address.kind === "address" && address.left.length === 0 && address.host === "")
-  );
+  return address.kind === "null" || (address.kind === "address" && address.host === "");
 }
 
 /** A bare name under work is LOCAL until the end; `host: null` says so. */
@@ -137,7 +135,7 @@ export async function placed(run: Run, style: Style, place: Place, address: Focu
   if (place === "envelope-recipient" && (style === "local" || style === "lmtp"))
     return address.host === null ? address : focusOf(address.left, null);
   if (isNull(address) || address.kind === "list") {
-    const daemon = style === "local" && place.endsWith("sender");
+    const daemon = style === "local" && place.endsWith("sender") && address.left.length === 0;
     return daemon ? focusOf(tokensOf(run.site.config.texts.mailerName), null) : NULL_FOCUS;
   }
   const local = style === "local" || (style === "lmtp" && place.endsWith("recipient"));

@@ -103,7 +103,8 @@ async function literalRoute(run: Run, address: Focus, host: string): Promise<Par
   const smart = config.smartHost;
   if (smart === null || smart.host === "") return taken(config.smtpMailer, host, address);
   run.trace({ rule: "smart host", text: specOf(smart) });
-  return taken(smart.mailer === "" ? config.smtpMailer : smart.mailer, smart.host, address);
+  const named = config.smartHostNamesMailer ?? true;
+  return taken(named ? smart.mailer : config.smtpMailer, smart.host, address);
 }
 
 /** A name in class w: the hub (stickyhost), or the local mailer. */

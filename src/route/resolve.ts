@@ -208,6 +208,14 @@ export async function canonicalTokens(site: Site, tokens: readonly string[]): Pr
   return peeled.kind === "error" || peeled.kind === "loop" || peeled.kind === "mailer" ? null : peeled;
 }
 
+/** The sender as the rules remember it ($f): route and group taken off, host canonical, quotes kept. */
+export async function rememberedSender(site: Site, typed: string): Promise<string> {
+  const scanned = scanAddress(typed);
+  if (!scanned.ok) return typed;
+  const run = startRun(site);
+  return focusToText(await canonify(run, focus(scanned.value.tokens, site.routing)));
+}
+
 /** What is wrong with a sender before any rule is asked: syntax, `error:` routes, programs and files as senders; null: nothing. */
 export async function senderRefusal(site: Site, typed: string): Promise<Reply | null> {
   const scanned = scanSmtpAddress(typed);

@@ -60,8 +60,15 @@ export async function relay({ site, config, resolver }: Opened, c: RelayCase): P
   if (mail.kind === "reject") return answered("mail", mail.reply);
   const rcpt = await policy.rcpt(client, c.from, c.to, `<${c.to}>`);
   if (rcpt.kind === "reject") return answered("rcpt", rcpt.reply);
+  const accepted = {
+    stage: "rcpt" as const,
+    code: 250,
+    enhanced: "2.1.5",
+    text: `<${c.to}>... Recipient ok`,
+  };
+  // Nobody asks for the user of a message that will be dropped.
+  if ([connected, mail, rcpt].some((verdict) => verdict.kind === "discard")) return accepted;
   const verified = await verifyRecipient(site, c.to, `<${c.to}>`, { modifiers: client.modifiers });
   if (verified.kind === "refused") return answered("rcpt", verified.reply);
-  const queued = verified.kind === "queued" ? " (will queue)" : "";
-  return { stage: "rcpt", code: 250, enhanced: "2.1.5", text: `<${c.to}>... Recipient ok${queued}` };
+  return verified.kind === "queued" ? { ...accepted, text: `${accepted.text} (will queue)` } : accepted;
 }
