@@ -3,7 +3,7 @@
 
 import { err, ok, type Result } from "../base/result.ts";
 import { directoryOf, joinPath } from "../sys/path.ts";
-import type { SourceReader } from "./compile.ts";
+import type { Compilation, SourceReader } from "./compile.ts";
 
 /** Where a configuration lies. Paths are real ones. */
 export interface Found {
@@ -14,6 +14,9 @@ export interface Found {
   readonly mc: string | null;
   readonly compiled: string | null;
 }
+
+/** Compiles the .mc of a found configuration (compile.ts has the one there is). */
+export type FoundCompiler = (found: Found & { mc: string }, read: SourceReader) => Compilation;
 
 /** The folder that configurations name. */
 export const SETTINGS = "/etc/mail";
