@@ -5,7 +5,7 @@ BOARD ?= qemu-x86_64
 NODE := scripts/node
 SETUP := scripts/setup.sh
 
-.PHONY: help run serve test test-unit test-boot bundle image flash config menuconfig savedefconfig oracle tidy format size clean
+.PHONY: help run serve test test-unit test-boot bundle image flash config menuconfig savedefconfig oracle bench tidy format size clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -74,6 +74,18 @@ oracle:
 size:
 	@$(SETUP) bundle image
 	@$(NODE) scripts/size.ts $(BOARD)
+
+## make bench     [QUICK=1]            speed, memory and flash writes beside other mail servers (root; an hour, QUICK=1: 5 minutes)
+## make bench     BOARD=b              boot, memory and load of an emulated board, beside a bare guest (10 minutes)
+bench:
+ifeq ($(origin BOARD),file)
+	@$(SETUP) bundle bench
+	@$(NODE) scripts/binary.ts host
+	@$(NODE) test/bench/run.ts
+else
+	@$(SETUP) bundle image qemu
+	@$(NODE) test/bench/board.ts $(BOARD)
+endif
 
 ## make tidy                           the house rules
 tidy:
