@@ -1,4 +1,5 @@
-// HELP: what commands there are. Only what this connection may use is listed (house promise 5).
+// HELP: what commands there are, topic by topic (RFC 5321 4.1.1.8).
+// Only what this connection may use is listed (house promise 5).
 
 import { reply } from "../mail/reply.ts";
 import { authMechanisms } from "./auth.ts";

@@ -1,4 +1,5 @@
-// Small pieces of Sendmail's manner of speaking: how a client is named, how long lines are shown back.
+// Small pieces of the manner of speaking that Sendmail has:
+// how a client is named in replies, logs and Received, and how long lines are shown back.
 
 import type { Client } from "../policy/policy.ts";
 import { bracketed } from "./peer.ts";

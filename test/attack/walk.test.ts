@@ -105,6 +105,17 @@ function senseless(m: Model): string {
   return "421";
 }
 
+function rset(m: Model): string {
+  m.mail = false;
+  m.rcpts = 0;
+  return "250";
+}
+
+function quit(m: Model): string {
+  m.over = true;
+  return "221";
+}
+
 const STEPS: readonly Step[] = [
   { bytes: "EHLO c.test", expect: (m) => hello(m, "250") },
   { bytes: "helo c.test", expect: (m) => hello(m, "250") },
@@ -124,7 +135,7 @@ const STEPS: readonly Step[] = [
   { bytes: "RCPT TO:<b@g.test> NOTIFY=X", expect: (m) => rcpt(m, "501") },
   { bytes: "RCPT FROM:<b@g.test>", expect: (m) => rcpt(m, "501") },
   { bytes: "DATA", expect: (m) => (!m.mail || m.rcpts === 0 ? "503" : "354") },
-  { bytes: "RSET", expect: (m) => ((m.mail = false), (m.rcpts = 0), "250") },
+  { bytes: "RSET", expect: rset },
   { bytes: "NOOP", expect: (m) => slow(m, "noop", 20, "250") },
   { bytes: "VRFY mick", expect: (m) => slow(m, "verify", 6, "250") },
   { bytes: "EXPN nobody", expect: (m) => slow(m, "verify", 6, "550") },
@@ -139,7 +150,7 @@ const STEPS: readonly Step[] = [
   { bytes: "BDAT 5", expect: senseless },
   { bytes: "", expect: senseless },
   { bytes: "\u00e9\u00ff \u0001", expect: senseless },
-  { bytes: "QUIT", expect: (m) => ((m.over = true), "221") },
+  { bytes: "QUIT", expect: quit },
 ];
 
 function mail(m: Model, code: string): string {
