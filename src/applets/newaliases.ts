@@ -54,7 +54,7 @@ exit status: 0; 64 or 70 some lines were wrong, or the database cannot be writte
       { dontBlame: known?.options.DontBlameSendmail ?? [] },
       ownNames(known, (path) => path),
     );
-    for (const line of built.lines) io.err(`${asText(line)}\n`);
+    for (const line of built.lines) io.out(`${asText(line)}\n`);
     return built.exit;
   },
 };

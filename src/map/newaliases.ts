@@ -13,7 +13,7 @@ import { DATABASE_TYPES } from "./open.ts";
 const EXIT = { OK: 0, SOFTWARE: 70 };
 
 export interface AliasBuild {
-  /** Lines for standard error or the terminal, as Sendmail words them. Byte strings. */
+  /** Lines for standard output, as Sendmail words and prints them. Byte strings. */
   readonly lines: readonly string[];
   readonly exit: number;
 }
