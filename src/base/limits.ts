@@ -172,3 +172,13 @@ export const TRUSTED_KEYS_MAX = 64;
 /** How long a program mailer may run when W= says nothing, and the bytes of its output that are kept for a bounce. */
 export const PROGRAM_MS_MAX = 10 * 60 * 1000;
 export const PROGRAM_OUTPUT_BYTES_MAX = 16 * 1024;
+/** One call over the control socket, submission included. */
+export const CONTROL_CALL_MS_MAX = 3_600_000;
+/** What attempts under way get to end when the daemon is told to stop. */
+export const STOP_GRACE_MS = 8_000;
+/** Longest common name of a certificate we issue (X.520 ub-common-name). */
+export const ISSUED_NAME_CHARS_MAX = 64;
+/** Alternative names of one certificate we issue. */
+export const ISSUED_ALTERNATIVES_MAX = 50;
+/** Days that our authority, and what it issues, may be valid. */
+export const ISSUED_DAYS_MAX = 36_500;
