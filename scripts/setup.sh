@@ -92,6 +92,9 @@ npm_packages() {
     echo "setup: npm ci" >&2
     npm ci --ignore-scripts --no-fund --no-audit --loglevel=error >&2
   fi
+  "node_modules/$node/bin/node" --version >/dev/null 2>&1 && return 0
+  system_check
+  debian_packages node
   "node_modules/$node/bin/node" --version >/dev/null || die "the pinned Node of $node does not run here"
 }
 
