@@ -27,7 +27,7 @@ test:
 
 ## make test-unit                      house rules and unit tests: seconds
 test-unit:
-	@$(SETUP)
+	@$(SETUP) test/packages
 	@$(NODE) test/run.ts tidy unit
 
 ## make test-boot                      boot each QEMU board, mail through it, power cut (about 6 minutes)
