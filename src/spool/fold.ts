@@ -45,25 +45,35 @@ export class Fold {
   }
 
   apply(record: RecoveredRecord): void {
-    if (record.type === RECORD.global) return this.#global(record.payload);
+    if (record.type === RECORD.global) {
+      this.#global(record.payload);
+      return;
+    }
     const id = idOf(record.payload);
-    if (id === null) return this.#damage(record, "a record without a queue id");
+    if (id === null) {
+      this.#damage(record, "a record without a queue id");
+      return;
+    }
     if (this.#finished.has(id)) return;
     switch (record.type) {
       case RECORD.accept:
-        return this.#accept(record);
+        this.#accept(record);
+        return;
       case RECORD.progress:
-        return this.#progress(id, record);
+        this.#progress(id, record);
+        return;
       case RECORD.outcome:
-        return this.#outcome(id, record);
+        this.#outcome(id, record);
+        return;
       case RECORD.inHand:
-        return this.#inHand(id);
+        this.#inHand(id);
+        return;
       case RECORD.finish:
         this.#finished.add(id);
         this.entries.delete(id);
         return;
       default:
-        return this.#damage(record, `record type ${record.type} is not known to this program`);
+        this.#damage(record, `record type ${record.type} is not known to this program`);
     }
   }
 
@@ -97,7 +107,10 @@ export class Fold {
 
   #accept(record: RecoveredRecord): void {
     const decoded = decodeAccept(record.payload);
-    if (!decoded.ok) return this.#damage(record, decoded.error);
+    if (!decoded.ok) {
+      this.#damage(record, decoded.error);
+      return;
+    }
     const facts = decoded.value;
     const known = this.entries.get(facts.id);
     if (known !== undefined) {
@@ -113,7 +126,10 @@ export class Fold {
         ACCEPT_FIXED_BYTES + facts.place.envelopeBytes,
       );
       const envelope = decodeEnvelope(bytes);
-      if (!envelope.ok) return this.#damage(record, envelope.error);
+      if (!envelope.ok) {
+        this.#damage(record, envelope.error);
+        return;
+      }
       this.entries.set(facts.id, describe(entry, envelope.value, false));
       return;
     }
@@ -140,7 +156,10 @@ export class Fold {
     const entry = this.entries.get(id);
     if (payload === null || entry === undefined) return;
     const decoded = decodeProgress(payload);
-    if (!decoded.ok) return this.#damage(record, decoded.error);
+    if (!decoded.ok) {
+      this.#damage(record, decoded.error);
+      return;
+    }
     this.stated.add(id);
     applyState(entry, decoded.value.state);
     entry.deliveries = decoded.value.deliveries;
@@ -152,7 +171,10 @@ export class Fold {
     const entry = this.entries.get(id);
     if (entry === undefined) return;
     const decoded = decodeOutcome(record.payload);
-    if (!decoded.ok) return this.#damage(record, decoded.error);
+    if (!decoded.ok) {
+      this.#damage(record, decoded.error);
+      return;
+    }
     this.stated.add(id);
     applyState(entry, decoded.value.state);
     for (const change of decoded.value.changes) {

@@ -75,7 +75,7 @@ export class SegmentLog {
   #brokenUntil = 0;
   #trouble: DiskError | null = null;
   #closed = false;
-  #idle: (() => void)[] = [];
+  #idle: ((durable: boolean) => void)[] = [];
   #written = 0;
   #syncs = 0;
 
@@ -202,9 +202,9 @@ export class SegmentLog {
     return epochs;
   }
 
-  /** Resolves when everything appended so far is durable or has failed. */
-  flushed(): Promise<void> {
-    if (!this.#busy && this.#waiting.length === 0) return Promise.resolve();
+  /** Resolves with true when everything appended so far is durable, with false when the disk does not take it now. */
+  flushed(): Promise<boolean> {
+    if (!this.#busy && this.#waiting.length === 0) return Promise.resolve(true);
     return new Promise((resolve) => {
       this.#idle.push(resolve);
       this.#soon(0);
@@ -253,14 +253,14 @@ export class SegmentLog {
     }
     this.#busy = false;
     if (this.#waiting.length === 0) {
-      for (const resolve of this.#idle.splice(0)) resolve();
+      for (const resolve of this.#idle.splice(0)) resolve(true);
     } else if (!this.#closed) {
       // Only marks are left, on a disk that does not take them now.
       this.#timer ??= this.#deps.clock.after(DISK_RETRY_MS, () => {
         this.#timer = null;
         this.#soon(0);
       });
-      for (const resolve of this.#idle.splice(0)) resolve();
+      for (const resolve of this.#idle.splice(0)) resolve(false);
     }
   }
 

@@ -163,6 +163,7 @@ export class Notices {
     if (content.kind === "tempfail") return false;
     const original = content.kind === "found" ? content.value : null;
     const body = original === null ? null : await this.#originalBody(kind, original);
+    const eightBit = original?.body.eightBit === true && body !== null;
     const id = store.newId();
     const returnMs = ageFor(settings.returnMs, entry.sender, entry.urgency);
     const now = clock.wallMs();
@@ -185,7 +186,7 @@ export class Notices {
       originalSender: entry.sender,
       originalHeader: original?.header ?? Buffer.alloc(0),
       originalBody: body,
-      eightBit: body !== null && original !== null && original.body.eightBit,
+      eightBit,
     });
     const envelope = noticeEnvelope(kind, to, original);
     const accepted = await store.accept({
@@ -197,7 +198,7 @@ export class Notices {
         pieces: notice.body,
         bytes: notice.body.reduce((sum, piece) => sum + piece.length, 0),
       },
-      eightBit: body !== null && original !== null && original.body.eightBit,
+      eightBit,
     });
     if (!accepted.ok) {
       log.line(1, `${entry.id}: a notice cannot be stored: ${accepted.error.code}; tried again later`);

@@ -40,6 +40,8 @@ export interface SpoolDeps {
   readonly clockFloorMs: number;
   /** Mailers with the flag e when HoldExpensive is set. */
   readonly expensive?: ReadonlySet<string>;
+  /** Bytes of new segments; undefined: by the size of the file system. */
+  readonly segmentBytes?: number;
   /** Told of each delivery's end in an attempt, for statistics, host status and history. */
   readonly onOutcome?: (event: OutcomeEvent) => void;
 }
@@ -356,6 +358,11 @@ export class Spool implements Intake {
     };
   }
 
+  /** Resolves when everything known is durable; false when the disk does not take it now. */
+  settled(): Promise<boolean> {
+    return this.#store.settle();
+  }
+
   /** Attempts get `graceMs` to end; then everything known is written and the end is marked as clean. */
   async close(graceMs: number): Promise<void> {
     if (this.#closed) return;
@@ -378,6 +385,7 @@ export async function makeSpool(deps: SpoolDeps): Promise<Result<Spool, DiskErro
     folder: deps.folder,
     minFreeBlocks: deps.settings.minFreeBlocks,
     clockFloorMs: deps.clockFloorMs,
+    ...(deps.segmentBytes === undefined ? {} : { segmentBytes: deps.segmentBytes }),
   });
   if (!store.ok) return err(store.error);
   await store.value.learnSpace();

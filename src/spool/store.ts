@@ -49,6 +49,8 @@ export interface StoreDeps {
   readonly minFreeBlocks: number;
   /** A wall time (milliseconds) that has certainly passed, e.g. when the program was built. */
   readonly clockFloorMs: number;
+  /** Bytes of new segments; undefined: by the size of the file system. */
+  readonly segmentBytes?: number;
 }
 
 /** Where the body of a message being accepted is. */
@@ -125,7 +127,7 @@ export class Store {
       (damage) => damages.push(damage),
     );
     if (!recovered.ok) return recovered;
-    const segmentBytes = segmentBytesFor(space.value.totalBytes);
+    const segmentBytes = deps.segmentBytes ?? segmentBytesFor(space.value.totalBytes);
     const store = new Store(deps, fold, quarantine.value, (self) => {
       const { line, free, nextName } = recovered.value;
       return new SegmentLog(
@@ -574,9 +576,9 @@ export class Store {
     this.#log.drop(from, costOf(entry));
   }
 
-  /** Everything told so far is durable. */
-  async settle(): Promise<void> {
-    await this.#log.flushed();
+  /** Resolves when everything told so far is durable; false when the disk does not take it now. */
+  settle(): Promise<boolean> {
+    return this.#log.flushed();
   }
 
   /** Writes what waits and that the end was clean. */

@@ -39,6 +39,7 @@ function patched(base: Buffer, offset: number, data: Buffer): Buffer {
 
 /** A change of names that is not synced yet; replayed in order for those that survive. */
 type NameChange =
+  | { readonly kind: "folder"; readonly path: string }
   | { readonly kind: "link"; readonly path: string; readonly inode: Inode }
   | { readonly kind: "unlink"; readonly path: string }
   | { readonly kind: "rename"; readonly from: string; readonly to: string };
@@ -75,6 +76,7 @@ export class SimDisk implements Disk {
   #durable = new Map<string, Inode>();
   #names = new Map<string, Inode>();
   #folders = new Set<string>();
+  #durableFolders = new Set<string>();
   #changes: NameChange[] = [];
   #openFiles = 0;
   freeBytes = 64 * 1024 * 1024;
@@ -83,6 +85,8 @@ export class SimDisk implements Disk {
   /** Reason of each sync that was made, in order. */
   readonly syncs: string[] = [];
   readonly trace: string[] = [];
+  /** The most bytes that one sync with this reason had to write. */
+  readonly flushedMost = new Map<string, number>();
 
   constructor(image: Image = new Map(), faults: Faults = {}) {
     this.#faults = faults;
@@ -92,6 +96,8 @@ export class SimDisk implements Disk {
       inode.durable = inode.content;
       this.#durable.set(path, inode);
       this.#names.set(path, inode);
+      this.#folders.add(folderOf(path));
+      this.#durableFolders.add(folderOf(path));
     }
   }
 
@@ -113,9 +119,27 @@ export class SimDisk implements Disk {
     this.#dead = true;
   }
 
-  /** Counts an operation; the error it must fail with, or null. After the cut nothing returns. */
+  /** Called after each operation's effect and before its result: the moment of a power cut. */
+  onStep: ((disk: SimDisk) => Promise<void>) | null = null;
+  #gate: Promise<void> = Promise.resolve();
+  #leave: () => void = () => undefined;
+
+  /** Counts an operation; the error it must fail with, or null. After the cut nothing returns. One operation at a time. */
   async #step(operation: string): Promise<DiskError | null> {
+    const before = this.#gate;
+    let leave: () => void = () => undefined;
+    this.#gate = new Promise((resolve) => {
+      leave = resolve;
+    });
+    await before;
     if (this.#dead) await new Promise(() => undefined);
+    this.#leave = leave;
+    const failed = this.#count(operation);
+    if (failed !== null) leave();
+    return failed;
+  }
+
+  #count(operation: string): DiskError | null {
     this.#operations++;
     this.trace.push(operation);
     const { failAt, code, forEver, only } = this.#faults;
@@ -131,12 +155,19 @@ export class SimDisk implements Disk {
 
   /** The end of an operation: the power may go here, after its effect and before its result. */
   async #done(): Promise<void> {
+    if (this.onStep !== null) await this.onStep(this);
     if (this.#faults.cutAfter !== undefined && this.#operations >= this.#faults.cutAfter) {
       this.#dead = true;
       await new Promise(() => undefined);
     }
+    this.#leave();
     // Results come in a later turn, as a real disk's do.
     await null;
+  }
+
+  #fail(code: string, operation: string): { readonly ok: false; readonly error: DiskError } {
+    this.#leave();
+    return err({ code, operation });
   }
 
   async open(path: string, how: "read" | "write" | "create"): Promise<Result<DiskFile, DiskError>> {
@@ -144,13 +175,13 @@ export class SimDisk implements Disk {
     if (failed !== null) return err(failed);
     let inode = this.#names.get(path);
     if (how === "create") {
-      if (inode !== undefined) return err({ code: "EEXIST", operation: `open ${path}` });
-      if (this.freeInodes <= 0) return err({ code: "ENOSPC", operation: `open ${path}` });
+      if (inode !== undefined) return this.#fail("EEXIST", `open ${path}`);
+      if (this.freeInodes <= 0) return this.#fail("ENOSPC", `open ${path}`);
       inode = new Inode();
       this.#names.set(path, inode);
       this.#changes.push({ kind: "link", path, inode });
     }
-    if (inode === undefined) return err({ code: "ENOENT", operation: `open ${path}` });
+    if (inode === undefined) return this.#fail("ENOENT", `open ${path}`);
     await this.#done();
     this.#openFiles++;
     return ok(this.#file(path, inode, how !== "read"));
@@ -168,7 +199,7 @@ export class SimDisk implements Disk {
         if (grows > this.freeBytes) {
           inode.write(offset, data.subarray(0, Math.max(0, data.length - grows + this.freeBytes)));
           this.freeBytes = 0;
-          return err({ code: "ENOSPC", operation: `write ${path}` });
+          return this.#fail("ENOSPC", `write ${path}`);
         }
         this.freeBytes -= grows;
         inode.write(offset, data);
@@ -190,6 +221,8 @@ export class SimDisk implements Disk {
           return err(failed);
         }
         this.syncs.push(why);
+        const flushed = inode.pending.reduce((n, w) => n + w.data.length, 0);
+        this.flushedMost.set(why, Math.max(this.flushedMost.get(why) ?? 0, flushed));
         if (this.#faults.without !== why) inode.sync();
         await this.#done();
         return ok(true);
@@ -227,8 +260,10 @@ export class SimDisk implements Disk {
   async makeFolder(path: string): Promise<Result<true, DiskError>> {
     const failed = await this.#step(`mkdir ${path}`);
     if (failed !== null) return err(failed);
-    // Folders are taken as durable: their loss is the loss of an empty spool.
-    this.#folders.add(path);
+    if (!this.#folders.has(path)) {
+      this.#folders.add(path);
+      this.#changes.push({ kind: "folder", path });
+    }
     await this.#done();
     return ok(true);
   }
@@ -247,7 +282,7 @@ export class SimDisk implements Disk {
     const failed = await this.#step(`rename ${from} ${to}`);
     if (failed !== null) return err(failed);
     const inode = this.#names.get(from);
-    if (inode === undefined) return err({ code: "ENOENT", operation: `rename ${from}` });
+    if (inode === undefined) return this.#fail("ENOENT", `rename ${from}`);
     this.#names.delete(from);
     this.#names.set(to, inode);
     this.#changes.push({ kind: "rename", from, to });
@@ -259,7 +294,7 @@ export class SimDisk implements Disk {
     const failed = await this.#step(`unlink ${path}`);
     if (failed !== null) return err(failed);
     const inode = this.#names.get(path);
-    if (inode === undefined) return err({ code: "ENOENT", operation: `unlink ${path}` });
+    if (inode === undefined) return this.#fail("ENOENT", `unlink ${path}`);
     this.#names.delete(path);
     this.#changes.push({ kind: "unlink", path });
     this.freeBytes += inode.content.length;
@@ -275,7 +310,7 @@ export class SimDisk implements Disk {
       const rest: NameChange[] = [];
       for (const change of this.#changes) {
         const where = folderOf(change.kind === "rename" ? change.to : change.path);
-        if (where === path) applyChange(this.#durable, change);
+        if (where === path) applyChange(this.#durable, this.#durableFolders, change);
         else rest.push(change);
       }
       this.#changes = rest;
@@ -305,7 +340,11 @@ export class SimDisk implements Disk {
 
   /** Everything lost that was not synced. */
   strict(): Image {
-    return new Map([...this.#durable].map(([path, inode]) => [path, inode.durable]));
+    return new Map(
+      [...this.#durable]
+        .filter(([path]) => this.#durableFolders.has(folderOf(path)))
+        .map(([path, inode]) => [path, inode.durable]),
+    );
   }
 
   /**
@@ -321,7 +360,7 @@ export class SimDisk implements Disk {
       for (const write of this.#lost.get(inode) ?? []) writes.push({ inode, write });
     }
     const names = this.#changes.length;
-    const choices = writes.map(({ write }) => 2 + Math.min(tears(write), 6));
+    const choices = writes.map(({ write }) => 2 + waysToTear(write));
     const total = choices.reduce((n, c) => n * c, 1) * 2 ** names;
     if (total <= max) {
       for (let index = 0; index < total; index++) yield this.#state(writes, decode(index, choices, names));
@@ -354,14 +393,81 @@ export class SimDisk implements Disk {
       );
     }
     const names = new Map(this.#durable);
+    const folders = new Set(this.#durableFolders);
     for (const [i, change] of this.#changes.entries())
-      if (choice.names[i] === true) applyChange(names, change);
-    return new Map([...names].map(([path, inode]) => [path, contents.get(inode) ?? inode.durable]));
+      if (choice.names[i] === true) applyChange(names, folders, change);
+    return new Map(
+      [...names]
+        .filter(([path]) => folders.has(folderOf(path)))
+        .map(([path, inode]) => [path, contents.get(inode) ?? inode.durable]),
+    );
   }
 }
 
-function applyChange(names: Map<string, Inode>, change: NameChange): void {
-  if (change.kind === "link") {
+/** A program that uses the disk and can be killed: nothing answers it any more, and what it wrote stays in the page cache. */
+export class SimProcess implements Disk {
+  readonly #disk: Disk;
+  #alive = true;
+  /** Kills the program after the first operation for which this says true. */
+  killAfter: ((operation: string) => boolean) | null = null;
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  kill(): void {
+    this.#alive = false;
+  }
+
+  async #run<T>(operation: string, work: () => Promise<T>): Promise<T> {
+    if (!this.#alive) await new Promise(() => undefined);
+    const result = await work();
+    if (this.killAfter?.(operation) === true) this.#alive = false;
+    if (!this.#alive) await new Promise(() => undefined);
+    return result;
+  }
+
+  async open(path: string, how: "read" | "write" | "create"): Promise<Result<DiskFile, DiskError>> {
+    const opened = await this.#run(`open ${path}`, () => this.#disk.open(path, how));
+    if (!opened.ok) return opened;
+    const file = opened.value;
+    return ok({
+      write: (pieces, offset) => this.#run(`write ${path}`, () => file.write(pieces, offset)),
+      read: (offset, length) => this.#run(`read ${path}`, () => file.read(offset, length)),
+      sync: (why) => this.#run(`sync ${why}`, () => file.sync(why)),
+      size: () => this.#run(`size ${path}`, () => file.size()),
+      close: () => this.#run(`close ${path}`, () => file.close()),
+    });
+  }
+
+  makeFolder(path: string): Promise<Result<true, DiskError>> {
+    return this.#run(`mkdir ${path}`, () => this.#disk.makeFolder(path));
+  }
+  list(path: string): Promise<Result<readonly string[], DiskError>> {
+    return this.#run(`list ${path}`, () => this.#disk.list(path));
+  }
+  rename(from: string, to: string): Promise<Result<true, DiskError>> {
+    return this.#run(`rename ${from}`, () => this.#disk.rename(from, to));
+  }
+  unlink(path: string): Promise<Result<true, DiskError>> {
+    return this.#run(`unlink ${path}`, () => this.#disk.unlink(path));
+  }
+  syncFolder(path: string, why: string): Promise<Result<true, DiskError>> {
+    return this.#run(`syncfolder ${path}`, () => this.#disk.syncFolder(path, why));
+  }
+  space(path: string): Promise<Result<Space, DiskError>> {
+    return this.#run(`space ${path}`, () => this.#disk.space(path));
+  }
+}
+
+function applyChange(names: Map<string, Inode>, folders: Set<string>, change: NameChange): void {
+  if (change.kind === "folder") {
+    folders.add(change.path);
+  } else if (change.kind === "link") {
     names.set(change.path, change.inode);
   } else if (change.kind === "unlink") {
     names.delete(change.path);
@@ -380,15 +486,22 @@ function tears(write: PendingWrite): number {
   return Math.max(0, last - first + 1);
 }
 
-/** Some sectors of the write: a prefix for the first ways, a suffix, then a random subset. */
+/** Ways that torn() knows for a write: prefixes, suffixes, one sector missing, one sector alone, random subsets. */
+function waysToTear(write: PendingWrite): number {
+  const borders = tears(write);
+  return borders === 0 ? 0 : Math.min(4 * borders + 8, 60);
+}
+
+/** Some sectors of the write, by the number of the way. */
 function torn(base: Buffer, write: PendingWrite, way: number, entropy: SimEntropy): Buffer {
   const count = tears(write) + 1;
+  const at = 1 + (Math.floor(way / 4) % (count - 1));
   const keep = (sector: number): boolean => {
-    if (way === 0) return sector === 0;
-    if (way === 1) return sector !== 0;
-    if (way === 2) return sector < count / 2;
-    if (way === 3) return sector !== count - 1;
-    return entropy.below(2) === 1;
+    if (way >= 4 * (count - 1)) return entropy.below(2) === 1;
+    if (way % 4 === 0) return sector < at;
+    if (way % 4 === 1) return sector >= at;
+    if (way % 4 === 2) return sector !== at;
+    return sector === at;
   };
   let out = base;
   const start = Math.floor(write.offset / SECTOR) * SECTOR;
