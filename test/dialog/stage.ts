@@ -236,6 +236,17 @@ export class Talk {
     return text;
   }
 
+  /** Gives the stream away (to TLS): this talk hears no more. */
+  release(): Duplex {
+    for (const event of ["data", "end", "close"]) this.stream.removeAllListeners(event);
+    return this.stream;
+  }
+
+  /** Everything that has arrived and was not taken. */
+  get heard(): string {
+    return this.#text;
+  }
+
   /** Ends the client's side and waits for the server to be done. */
   async leave(): Promise<void> {
     this.stream.end();
