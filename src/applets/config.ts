@@ -4,6 +4,7 @@
 import { findFolder } from "../prepare/check.ts";
 import { buildImage, openImage } from "../prepare/image.ts";
 import { loadSigningKey, loadTrustedKeys, makeKeys, type TrustedKey } from "../prepare/keys.ts";
+import { lackingFeatures } from "../prepare/manifest.ts";
 import { shortKeyName } from "../prepare/signature.ts";
 import { absolutePath } from "../sys/path.ts";
 import { type Applet, EX, type Io } from "./applet.ts";
@@ -22,8 +23,9 @@ export const config: Applet = {
 build    checks FOLDER (one with mail/ and system/, or one that holds sendmail.mc itself), compiles it, builds
          its tables, and writes one signed image. Every error is told as file:line:column: reason, and then
          nothing is written.
-verify   checks the signature of IMAGE (a file or a partition), then every file in it against its manifest.
-show     does so and lists what is in it.
+verify   checks the signature of IMAGE (a file or a partition), then every file in it against its manifest,
+         and that this binary has what the configuration needs.
+show     checks signature and files, and lists what is in it.
 keys     makes a pair of signing keys in FOLDER: config.key, which signs, and config.pub, which verifies.
 
   -k KEYS         the key folder: config.key for build, *.pub for verify and show (default ${TRUSTED_FOLDER})
@@ -110,6 +112,13 @@ async function verify(options: Options, image: string, show: boolean, io: Io): P
   const opened = await openImage(image, trusted);
   if (!opened.ok) return complain(io, opened.error, EX.DATAERR);
   const { manifest, key, bytes } = opened.value;
+  const lacking = show ? [] : lackingFeatures(manifest);
+  if (lacking.length > 0)
+    return complain(
+      io,
+      lacking.map((line) => `${image}: ${line}`),
+      EX.CONFIG,
+    );
   if (options.json) {
     io.out(`${JSON.stringify({ image, bytes, key: key.id.toString("hex"), manifest })}\n`);
     return EX.OK;

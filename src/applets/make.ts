@@ -13,7 +13,8 @@ export const make: Applet = {
 
 Rebuilds the tables of DIR (default: /etc/mail): all whose text is newer than their .db, or those that are
 named, up to date or not. Tables are those that the configuration names, and access, aliases, authinfo,
-domaintable, genericstable, mailertable, userdb, virtusertable where their text is there.
+domaintable, genericstable, mailertable, userdb, virtusertable where their text is there. A compiled
+sendmail.cf whose sources were changed is compiled again ("postern make sendmail.cf": in any case).
 
 A Makefile of three lines in that folder lets make do it:
 
@@ -21,7 +22,8 @@ A Makefile of three lines in that folder lets make do it:
     <TAB>postern make $@
     FORCE:
 
-exit status: 0; 65 lines were refused (the others are stored); 66 no such text; 73 a table cannot be written.
+exit status: 0; 65 lines were refused (the others are stored); 66 no such text; 73 a table cannot be written;
+78 sendmail.mc is wrong.
 `,
   async run(args, io) {
     let directory = "/etc/mail";

@@ -13,15 +13,17 @@ export type AliasName =
 const EXIT_USAGE = 64;
 const EXIT_SOFTWARE = 70;
 const NAME_BYTES_MAX = 255;
+/** Bytes of a name with its comments, blanks and quotes; nothing longer can become a name. */
+const WRITTEN_BYTES_MAX = 2048;
 
 /** A name as lookups take it: idempotent, so that keys may go through it again. */
 export function aliasKey(name: string): string {
-  return foldCase(unquoted(bare(name)));
+  return name.length > WRITTEN_BYTES_MAX ? foldCase(name) : foldCase(unquoted(bare(name)));
 }
 
 /** The key for the left side `written`; `isLocal` says which host names are ours (class w). */
 export function aliasName(written: string, isLocal: (host: string) => boolean): AliasName {
-  const name = bare(written);
+  const name = written.length > WRITTEN_BYTES_MAX ? "" : bare(written);
   if (name === "" || name === '""' || name.length > NAME_BYTES_MAX)
     return { ok: false, messages: [], exit: EXIT_SOFTWARE };
   const refuse = (reason?: string): AliasName => ({
@@ -101,7 +103,7 @@ function hasUnquoted(text: string, wanted: string): boolean {
 
 function splitHost(name: string): { readonly user: string; readonly host: string | null } {
   // user%host is another way to write user@host when there is no "@".
-  const at = Math.max(lastUnquoted(name, "@"), -1);
+  const at = lastUnquoted(name, "@");
   const split = at >= 0 ? at : lastUnquoted(name, "%");
   return split < 0 ? { user: name, host: null } : { user: name.slice(0, split), host: name.slice(split + 1) };
 }
@@ -110,5 +112,5 @@ function splitHost(name: string): { readonly user: string; readonly host: string
 function unquoted(name: string): string {
   if (name.length < 2 || !name.startsWith('"') || closingQuote(name, 0) !== name.length - 1) return name;
   const inner = name.slice(1, -1);
-  return inner === "" || /[\s<>()@,;|/]/.test(inner) ? name : inner;
+  return inner === "" || /[ \t<>()@,;|/]/.test(inner) ? name : inner;
 }

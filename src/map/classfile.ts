@@ -13,7 +13,7 @@ export function parseClassFile(text: Buffer | string): readonly string[] {
   return lines.flatMap((line) => {
     const comment = line.indexOf("#");
     const names = comment < 0 ? line : line.slice(0, comment);
-    return names.split(/[\s\0]+/).filter((name) => name !== "");
+    return names.split(/[ \t\r\v\f\0]+/).filter((name) => name !== "");
   });
 }
 

@@ -39,13 +39,20 @@ export function readColumnFile(
   const entries = new Map<string, string>();
   for (const line of fromBytes(text.value).split("\n")) {
     if (line === "" || line.startsWith("#")) continue;
-    const fields = columns.delimiter === "" ? line.trim().split(/[ \t]+/) : line.split(columns.delimiter);
-    const key = fields[columns.key]?.trim();
-    const value = fields[columns.value]?.trim();
+    const fields = columns.delimiter === "" ? trim(line).split(/[ \t]+/) : line.split(columns.delimiter);
+    const key = trim(fields[columns.key]);
+    const value = trim(fields[columns.value]);
     if (key === undefined || value === undefined) continue;
     const wanted = caseSensitive ? key : foldCase(key);
     if (!entries.has(wanted)) entries.set(wanted, value);
   }
   const table = tableOf(path, entries, caseSensitive);
   return { kind: "found", value: (key) => table.lookup(key) };
+}
+
+/** Without ASCII blanks around it; String.trim() would take bytes of UTF-8 letters for blanks. */
+function trim(text: string): string;
+function trim(text: string | undefined): string | undefined;
+function trim(text: string | undefined): string | undefined {
+  return text?.replace(/^[ \t\r]+/, "").replace(/[ \t\r]+$/, "");
 }

@@ -1,8 +1,13 @@
-// postern make: rebuilds the tables of a mail folder that are older than their text, as `make` in /etc/mail does elsewhere.
-// All of them, or the ones that are named ("access", "access.db", "aliases").
+// postern make: rebuilds the tables of a mail folder that are older than their text, as `make` in /etc/mail does elsewhere,
+// and a compiled sendmail.cf whose sources were changed. All of them, or what is named ("access", "access.db", "sendmail.cf").
 
-import type { Configuration } from "../config/configuration.ts";
+import { inBuild, notInBuild } from "../base/build.ts";
+import { formatCompiled, isStale, parseCompiled } from "../config/compiled.ts";
+import type { Configuration, Place } from "../config/configuration.ts";
+import { folderReader, realPathOf } from "../config/folder.ts";
+import { readFileLookup, replaceFile } from "../sys/files.ts";
 import { baseName, isAbsolutePath, joinPath } from "../sys/path.ts";
+import { COMPILERS } from "./registry.ts";
 import {
   buildTable,
   familiarTables,
@@ -14,7 +19,8 @@ import {
   tablesOf,
 } from "./tables.ts";
 
-const EXIT = { OK: 0, DATAERR: 65, NOINPUT: 66, CANTCREAT: 73 };
+const EXIT = { OK: 0, DATAERR: 65, NOINPUT: 66, CANTCREAT: 73, CONFIG: 78 };
+const COMPILED_NAMES = new Set(["sendmail.cf", "sendmail"]);
 
 export interface MakeRequest {
   /** The folder with the texts. */
@@ -32,6 +38,8 @@ export interface MakeResult {
   readonly exit: number;
 }
 
+const NOTHING: MakeResult = { out: [], err: [], exit: EXIT.OK };
+
 /** Every table that `make` looks after: those of the configuration and those with usual names. */
 function allTables(request: MakeRequest): readonly TableSource[] {
   const tables = new Map<string, TableSource>();
@@ -41,14 +49,47 @@ function allTables(request: MakeRequest): readonly TableSource[] {
   return [...tables.values()];
 }
 
+/** Compiles sendmail.mc into sendmail.cf when it was named, or when there is one of ours with changed sources. */
+function makeCompiled(request: MakeRequest, isNamed: boolean): MakeResult {
+  const mc = joinPath(request.folder, "sendmail.mc");
+  const cf = joinPath(request.folder, "sendmail.cf");
+  const reader = folderReader(request.folder, readFileLookup);
+  const old = readFileLookup(cf);
+  const ours = old.kind === "found" ? parseCompiled(old.value.toString("utf8")) : null;
+  const stale = ours?.ok === true && isStale(ours.value, reader) !== null;
+  if (!isNamed && !stale) return NOTHING;
+  const [compile] = COMPILERS;
+  if (compile === undefined)
+    return { ...NOTHING, err: [notInBuild("the compiler of sendmail.mc")], exit: EXIT.CONFIG };
+  const { configuration, errors, warnings } = compile("/etc/mail/sendmail.mc", reader, {
+    available: inBuild,
+    missing: notInBuild,
+  });
+  const say = (place: Place | null, text: string): string =>
+    place === null
+      ? text
+      : `${realPathOf(request.folder, place.file)}:${place.line}:${place.column}: ${text}`;
+  const told = warnings.map((w) => say(w.place, `warning: ${w.message}`));
+  if (configuration === null)
+    return { out: [], err: [...told, ...errors.map((e) => say(e.place, e.message))], exit: EXIT.CONFIG };
+  const written = replaceFile(cf, formatCompiled(configuration), 0o644);
+  if (!written.ok) return { out: [], err: [...told, written.error], exit: EXIT.CANTCREAT };
+  return { out: [`sendmail.cf: compiled from ${baseName(mc)}`], err: told, exit: EXIT.OK };
+}
+
 /** Builds. Exit: 0, 65 when lines were refused, 66 when a named text is missing, 73 when a table cannot be written. */
 export function makeTables(request: MakeRequest): MakeResult {
-  const out: string[] = [];
-  const err: string[] = [];
-  let exit = EXIT.OK;
+  const names = request.names.filter((name) => !COMPILED_NAMES.has(name));
   const all = allTables(request);
-  const wanted =
-    request.names.length === 0 ? all.filter((t) => hasSource(t) && isOutOfDate(t)) : named(all, request);
+  const compiledNamed = names.length < request.names.length;
+  const everything = request.names.length === 0;
+  const compiled = everything || compiledNamed ? makeCompiled(request, compiledNamed) : NOTHING;
+  const out = [...compiled.out];
+  const err = [...compiled.err];
+  let { exit } = compiled;
+  const wanted = everything
+    ? all.filter((table) => hasSource(table) && isOutOfDate(table))
+    : named(all, request.folder, names);
   const isLocal = ownNames(request.configuration, request.locate);
   for (const table of wanted) {
     if (!hasSource(table)) {
@@ -63,15 +104,19 @@ export function makeTables(request: MakeRequest): MakeResult {
     }
     if (built.summary !== "") out.push(`${baseName(table.path)}.db: ${built.summary}`);
   }
-  if (wanted.length === 0 && request.names.length === 0) out.push("all tables are up to date");
+  if (out.length === 0 && err.length === 0) out.push("everything is up to date");
   return { out, err, exit };
 }
 
-/** The tables that the request names, in its order; an unknown name is a map of that name. */
-function named(all: readonly TableSource[], request: MakeRequest): readonly TableSource[] {
-  return request.names.map((name) => {
+/** The tables of these names, in their order; an unknown name is a map of that name. */
+function named(
+  all: readonly TableSource[],
+  folder: string,
+  names: readonly string[],
+): readonly TableSource[] {
+  return names.map((name) => {
     const text = name.endsWith(".db") ? name.slice(0, -3) : name;
-    const path = isAbsolutePath(text) ? text : joinPath(request.folder, text);
+    const path = isAbsolutePath(text) ? text : joinPath(folder, text);
     const known =
       all.find((table) => table.path === path) ?? all.find((table) => baseName(table.path) === text);
     return known ?? { path, rules: text === "aliases" ? "aliases" : "map", caseSensitive: false };

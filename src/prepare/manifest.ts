@@ -1,7 +1,7 @@
 // manifest.json of a configuration image: SHA-256 and mode of each file, the build features that the configuration needs,
 // the version that made it and a generation number. JSON with sorted paths: the same configuration gives the same bytes.
 
-import { BUILD } from "../base/build.ts";
+import { BUILD, inBuild, notInBuild } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { digest } from "../sys/crypto.ts";
 import { listDirectory, lstatPath, readFileLookup, readLink } from "../sys/files.ts";
@@ -113,6 +113,13 @@ export function parseManifest(text: string): Result<Manifest> {
   )
     return err(`${MANIFEST_NAME} is incomplete`);
   return ok({ format: FORMAT, version: VERSION, postern, generation, features, files });
+}
+
+/** What the configuration needs and this binary lacks, one line each. */
+export function lackingFeatures(manifest: Manifest): readonly string[] {
+  return manifest.features
+    .filter((symbol) => !inBuild(symbol))
+    .map((symbol) => notInBuild(`CONFIG_${symbol}`));
 }
 
 /** Every difference between the tree `root` and its manifest, one line each; empty when they agree. */

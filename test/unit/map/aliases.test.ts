@@ -297,3 +297,14 @@ test("aliases: an alias beyond the bound is refused and the next one counts", ()
   assert.deepEqual(parsed.problems, [{ line: 1, message: "alias line too long" }]);
   assert.deepEqual([...parsed.entries], [["b", "c"]]);
 });
+
+test("aliases: hostile names and values of a megabyte are read in bounded time", () => {
+  const begun = performance.now();
+  for (const piece of ["a ", '"', '" "', "(", "\\", "@", "<a", "\\\n", "\n ", ":", "a,"]) {
+    const long = piece.repeat(Math.floor(1_000_000 / piece.length));
+    parseAliases(`${long}: x\nok: y\n`);
+    parseAliases(`x: ${long}\nok: y\n`);
+    aliasTextTable("t", "ok: y\n").lookup(long);
+  }
+  assert.ok(performance.now() - begun < 20_000);
+});

@@ -79,8 +79,25 @@ test("commands: postern make builds the tables that the configuration names, wit
     status: 0,
   });
   assert.equal(run(["makemap", "-u", "hash", "etc/virt"]).out, "Upper@X\ty\n");
-  assert.equal(run(["make", "-C", "etc"]).out, "all tables are up to date\n");
+  assert.equal(run(["make", "-C", "etc"]).out, "everything is up to date\n");
   assert.equal(run(["make", "-C", "etc", "mailertable"]).out, "mailertable.db: 1 entries\n");
+});
+
+test("commands: postern make compiles sendmail.cf when it is named, then when its source was changed", () => {
+  mkdirSync(join(root, "mc"));
+  const mc = join(root, "mc/sendmail.mc");
+  writeFileSync(mc, "OSTYPE(`linux')dnl\nMAILER(`smtp')dnl\n");
+  assert.equal(run(["make", "-C", "mc"]).out, "everything is up to date\n");
+  assert.equal(run(["make", "-C", "mc", "sendmail.cf"]).out, "sendmail.cf: compiled from sendmail.mc\n");
+  assert.equal(run(["make", "-C", "mc"]).out, "everything is up to date\n");
+  writeFileSync(mc, "OSTYPE(`linux')dnl\ndefine(`confMAX_HOP', `7')dnl\nMAILER(`smtp')dnl\n");
+  assert.equal(run(["make", "-C", "mc"]).out, "sendmail.cf: compiled from sendmail.mc\n");
+  const before = readFileSync(join(root, "mc/sendmail.cf"));
+  writeFileSync(mc, "OSTYPE(`linux')dnl\nFEATURE(`nosuch')dnl\nMAILER(`smtp')dnl\n");
+  const bad = run(["make", "-C", "mc"]);
+  assert.equal(bad.status, 78);
+  assert.match(bad.err, /mc\/sendmail\.mc:2:1: .*nosuch/);
+  assert.ok(readFileSync(join(root, "mc/sendmail.cf")).equals(before));
 });
 
 test("commands: postern config makes keys, builds, verifies and shows, and says every error of a bad folder", (t) => {
