@@ -17,6 +17,8 @@ export interface Scan {
   readonly tokens: readonly string[];
   /** Index of the delimiter that ended it, or the length of the text. */
   readonly end: number;
+  /** What a tolerant scan repaired; null when nothing was wrong. */
+  readonly problem: AddressError | null;
 }
 
 /** Sendmail's OperatorChars (each a token of its own) and the delimiters that always are. */
@@ -157,7 +159,7 @@ export function scanAddress(
   }
   scan.finish();
   if (scan.problem !== null && !tolerant) return err(scan.problem);
-  return ok({ tokens: scan.tokens, end: i });
+  return ok({ tokens: scan.tokens, end: i, problem: scan.problem });
 }
 
 function isDelimiter(c: string, delimiter: " " | ","): boolean {

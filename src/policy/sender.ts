@@ -91,7 +91,7 @@ export async function checkMail(
   if (address === null || address.kind !== "address") return PASS;
   const [domain, answer] = [await domainOf(site, address), accessOf(site, address)];
   if (answer.kind !== "none") return fromAccess(answer, () => rejected(site));
-  const shown = domain === "ok" ? "" : (await rememberedSender(site, typed)).replaceAll('"', "");
+  const shown = domain === "ok" ? "" : (await rememberedSender(site, typed)).replace(/["\\]/g, "");
   const known = byDomain(site, client, domain, shown);
   if (known.kind !== "pass" || address.host === null) return known;
   return checkBadMx(site, address.host);

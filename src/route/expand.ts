@@ -46,6 +46,8 @@ export interface ExpansionError {
   /** The address that is in error, as written where it stood. */
   readonly address: string;
   readonly via: string;
+  /** `file: line N: ` when it stands in an :include: or .forward file. */
+  readonly where: string;
   /** Without the `<address>... ` prefix. */
   readonly reply: Reply;
   readonly exit: number;
@@ -92,6 +94,8 @@ class Expander {
   readonly #queue: Node[] = [];
   readonly #index = new Map<string, Node[]>();
   readonly errors: ExpansionError[] = [];
+  /** File and line that is being read, for messages. */
+  #where = "";
 
   constructor(site: Site, options: RunOptions, verifyOnly: boolean) {
     this.#site = site;
@@ -105,7 +109,7 @@ class Expander {
   }
 
   #fail(node: { address: string; parent: Node | null }, r: Reply, exit: number): void {
-    this.errors.push({ address: node.address, via: viaOf(node.parent), reply: r, exit });
+    this.errors.push({ address: node.address, via: viaOf(node.parent), where: this.#where, reply: r, exit });
   }
 
   /** Makes a node of a resolution, or records its error. */
@@ -133,9 +137,16 @@ class Expander {
     };
   }
 
+  /** Says so when all there was came to nothing. */
+  conclude(address: string): void {
+    if (this.errors.length > 0 || this.#queue.some((node) => node.state !== "gone")) return;
+    const text = "aliasing/forwarding loop broken";
+    this.#fail({ address, parent: null }, reply(554, "5.4.6", text), EXIT_USAGE);
+  }
+
   async start(address: string): Promise<void> {
     const scanned = scanSmtpAddress(address);
-    const resolution =
+    const resolution: Resolution =
       scanned.kind === "error"
         ? scanned
         : await resolveTokens(startRun(this.#site, this.#options), scanned.tokens);
@@ -158,6 +169,9 @@ class Expander {
       const resolution = scanned.ok
         ? await resolveTokens(startRun(this.#site, this.#options), scanned.value.tokens)
         : scanRefusal(scanned.error);
+      // A repaired address is complained about and used.
+      const problem = scanned.ok ? scanned.value.problem : null;
+      if (problem !== null) this.#fail({ address: written, parent }, scanRefusal(problem).reply, EXIT_USAGE);
       const node = this.#node(written, resolution, parent, from);
       if (node !== null && this.#admit(node, parent)) fresh.push(node);
       if (this.#queue.length + fresh.length > EXPANSION_MAX) {
@@ -177,14 +191,13 @@ class Expander {
     let ancestor: Node | null = parent.parent;
     while (ancestor !== null && !same(ancestor, node)) ancestor = ancestor.parent;
     if (ancestor === null) return true;
-    // A loop over several names ends at one that has a mailbox.
-    for (let real: Node | null = parent; real !== null; real = real.parent) {
+    // A loop over several names ends at one that has a mailbox, the repeated name before others; else it just ends.
+    for (const real of [ancestor, ...ancestorsOf(parent)]) {
       if (hasFlag(this.#site, real.mailer, "w") && this.#account(real.user).kind === "found") {
         real.selfReferring = true;
         return real === parent;
       }
     }
-    this.#fail({ address: "", parent }, reply(554, "5.4.6", "aliasing/forwarding loop broken"), EXIT_USAGE);
     return false;
   }
 
@@ -308,7 +321,7 @@ class Expander {
       if (file.kind !== "found") continue;
       const from = { unsafe: node.unsafe || file.unsafe, forwarder: account, bogusShell: !shell };
       const before = this.#queue.length + this.errors.length;
-      await this.#lines(file.text, node, level, from);
+      await this.#lines(path, file.text, node, level, from);
       const any = this.#queue.length + this.errors.length > before || node.selfReferring;
       if (any && !node.selfReferring) node.state = "gone";
       if (any) return;
@@ -338,35 +351,33 @@ class Expander {
   }
 
   async #include(node: Node, level: number): Promise<void> {
-    const path = joinPath(node.user);
+    const path = node.user;
     const file: RecipientFile = this.#site.files.include(path);
     node.state = "gone";
     if (file.kind === "tempfail")
       return this.#fail(node, reply(451, "4.2.4", `Cannot open ${path}: ${file.reason}`), 75);
     if (file.kind !== "found")
       return this.#fail(node, reply(550, "5.2.4", `Cannot open ${path}: ${file.reason}`), EXIT_USAGE);
-    await this.#lines(file.text, node, level, { unsafe: node.unsafe || file.unsafe });
+    await this.#lines(path, file.text, node, level, { unsafe: node.unsafe || file.unsafe });
   }
 
   /** Recipients, one or more a line; "#" begins a comment line, " #@# " a comment anywhere. */
-  async #lines(text: string, node: Node, level: number, from: Partial<Node>): Promise<void> {
-    for (const line of text.split("\n")) {
+  async #lines(path: string, text: string, node: Node, level: number, from: Partial<Node>): Promise<void> {
+    const file = this.#where;
+    for (const [i, line] of text.split("\n").entries()) {
       const comment = line.indexOf(" #@#");
       const useful = (comment > 0 ? line.slice(0, comment) : line).trimEnd();
       if (useful === "" || useful.startsWith("#")) continue;
+      this.#where = `${path}: line ${i + 1}: `;
       await this.#list(useful, node, level + 1, from);
     }
+    this.#where = file;
   }
 }
 
 function endOfPiece(text: string, at: number): number {
   const comma = text.indexOf(",", at);
   return comma < 0 ? text.length : comma;
-}
-
-function joinPath(user: string): string {
-  const text = user.startsWith('"') ? user.slice(1, user.endsWith('"') ? -1 : undefined) : user;
-  return text.slice(":include:".length).trim();
 }
 
 /** A user name for the account file: quotes and backslashes off. */
@@ -397,6 +408,10 @@ function viaOf(parent: Node | null): string {
   return node?.address ?? "";
 }
 
+function* ancestorsOf(node: Node): Generator<Node> {
+  for (let at: Node | null = node; at !== null; at = at.parent) yield at;
+}
+
 function ownerOf(node: Node): string | null {
   for (let at: Node | null = node; at !== null; at = at.parent) if (at.owner !== null) return at.owner;
   return null;
@@ -421,6 +436,7 @@ export async function expandRecipient(
 ): Promise<Expansion> {
   const expander = new Expander(site, options, options.shallow ?? false);
   await expander.start(recipient.address);
+  expander.conclude(recipient.address);
   const deliveries = expander.nodes
     .filter((node) => node.state === "ok" || node.state === "verified")
     .map((node) => ({
@@ -466,7 +482,7 @@ export async function verifyRecipient(
 
 /** The line of -bv for an error: text without codes, with the address where Sendmail prints it. */
 export function errorLine(error: ExpansionError): string {
-  return prefixed(error.reply, error.address).lines.join(" ");
+  return `${error.where}${prefixed(error.reply, error.address).lines.join(" ")}`;
 }
 
 /** The line of -bv for a delivery. */

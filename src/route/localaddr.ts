@@ -7,9 +7,14 @@ import { type Focus, focusOf } from "../mail/focus.ts";
 import type { Parsed, Run } from "./run.ts";
 import { mailerTriple, namesMailer, specOf, taken } from "./triple.ts";
 
+/** A user name for the account file: quotes and backslashes off. */
+function plainName(name: string): string {
+  return name.replace(/["\\]/g, "");
+}
+
 /** Is there an account of that name? A lookup failure is remembered and counts as yes: nobody is sent elsewhere by mistake. */
 function hasAccount(run: Run, name: string): boolean {
-  const account = run.site.accounts.find(name);
+  const account = run.site.accounts.find(plainName(name));
   if (account.kind === "tempfail") run.tempfail ||= account.reason;
   return account.kind !== "absent";
 }
@@ -73,7 +78,10 @@ export async function localAddress(run: Run, user: string, h: string): Promise<P
       return taken(config.localMailer, h, focusOf(tokens.slice(0, -2), null));
     return taken(config.localMailer, `+${joinTokens(detail)}`, focusOf([...name, "+", "*"], null));
   }
-  for (const target of [luserRelay(run, tokens), config.mailHub, config.localRelay])
-    if (target !== null && specOf(target) !== "") return forwarded(run, target, tokens, h);
+  const lost = luserRelay(run, tokens);
+  // Having been found among the accounts, the name goes on without its quotes.
+  const name = config.luserRelay !== null && lost === null ? tokensOf(plainName(user)) : tokens;
+  for (const target of [lost, config.mailHub, config.localRelay])
+    if (target !== null && specOf(target) !== "") return forwarded(run, target, name, h);
   return withoutDetail(run, tokens, h);
 }

@@ -37,7 +37,7 @@ async function byParents(run: Run, domain: readonly string[], address: Focus): P
       const value = substitute(found, [key, left, label]);
       if (namesMailer(tokensOf(value))) return mailerTriple(run, value, address);
       // Not usable, and not a name to go on with: only "." is left.
-      return byDot(run, left + value, address);
+      return byDot(run, joinTokens([...domain.slice(0, start + 1), ...tokensOf(value)]), address);
     }
     start += 2;
   }

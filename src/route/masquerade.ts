@@ -103,7 +103,14 @@ async function envelopeSender(run: Run, address: Focus): Promise<Focus> {
   return run.site.config.features.masqueradeEnvelope ? masqueradeHeader(run, address) : atJ(run, address);
 }
 
-async function smtpPlace(run: Run, style: Style, place: Place, address: Focus): Promise<Focus> {
+/** `user@host.UUCP` in its old form, `host!user`, a bare name that is qualified like any other. */
+function banged(run: Run, address: Focus): Focus {
+  if (!run.site.routing.uucp || address.host === null || !/^[^.]+\.UUCP$/i.test(address.host)) return address;
+  return focusOf([address.host.slice(0, -".UUCP".length), "!", ...address.left], null);
+}
+
+async function smtpPlace(run: Run, style: Style, place: Place, start: Focus): Promise<Focus> {
+  const address = banged(run, start);
   const all = run.site.config.features.allMasquerade;
   if (place === "header-sender") return masqueradeHeader(run, address);
   if (place === "envelope-sender") return envelopeSender(run, address);
@@ -133,12 +140,13 @@ async function localPlace(run: Run, place: Place, address: Focus): Promise<Focus
 /** An address (already canonical) as `style` mailers show it at `place`. The null address stays what it is. */
 export async function placed(run: Run, style: Style, place: Place, address: Focus): Promise<Focus> {
   if (place === "envelope-recipient" && (style === "local" || style === "lmtp"))
-    return address.host === null ? address : focusOf(address.left, null);
+    return address.host === null || address.left.length === 0 ? address : focusOf(address.left, null);
   if (isNull(address) || address.kind === "list") {
     const daemon = style === "local" && place.endsWith("sender") && address.left.length === 0;
     return daemon ? focusOf(tokensOf(run.site.config.texts.mailerName), null) : NULL_FOCUS;
   }
-  const local = style === "local" || (style === "lmtp" && place.endsWith("recipient"));
+  // Over LMTP only the envelope's sender is written as for SMTP.
+  const local = style === "local" || (style === "lmtp" && place !== "envelope-sender");
   if (local) return localPlace(run, place, address);
   const done = await smtpPlace(run, style, place, address);
   return atJ(run, done);

@@ -118,6 +118,12 @@ function specialMailer(site: Site, user: string): string | null {
   return null;
 }
 
+/** The path of `:include:path`, with or without quotes around the whole. */
+function includePath(user: string): string {
+  const text = user.startsWith('"') ? user.slice(1, user.endsWith('"') ? -1 : undefined) : user;
+  return text.slice(":include:".length).trim();
+}
+
 function asciiLower(text: string): string {
   return text.replace(/[A-Z]/g, (c) => c.toLowerCase());
 }
@@ -140,7 +146,8 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
   }
   const name = parsed.mailer.toLowerCase();
   const declared = site.mailers.has(parsed.mailer) ? parsed.mailer : name;
-  if (!site.mailers.has(declared))
+  // discard is what checks answer, not a place to route to.
+  if (!site.mailers.has(declared) || declared === "discard")
     return {
       kind: "error",
       reply: reply(554, "5.3.5", `buildaddr: unknown mailer ${parsed.mailer}`),
@@ -150,11 +157,12 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
   const text = focusToText(shown);
   const mailer = (declared === site.config.localMailer && specialMailer(site, text)) || declared;
   const foldUser = mailer === declared && !hasFlag(site, mailer, "u");
+  const user = mailer === "*include*" ? includePath(text) : text;
   return {
     kind: "route",
     mailer,
     host: hasFlag(site, mailer, "h") ? parsed.host : asciiLower(parsed.host),
-    user: foldUser ? asciiLower(text) : text,
+    user: foldUser ? asciiLower(user) : user,
     final: parsed.final,
     wait: run.tempfail,
     loop: false,
