@@ -2,6 +2,9 @@
 
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Attempt, Mailer } from "../spool/mailer.ts";
+import type { Factory } from "./shared.ts";
+
+export const makeDiscard: Factory = () => new DiscardMailer();
 
 export class DiscardMailer implements Mailer {
   deliver(attempt: Attempt): Promise<readonly Outcome[]> {

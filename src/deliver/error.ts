@@ -3,7 +3,10 @@
 
 import type { Outcome } from "../mail/outcome.ts";
 import type { Attempt, Mailer } from "../spool/mailer.ts";
+import type { Factory } from "./shared.ts";
 import { declined } from "./wording.ts";
+
+export const makeError: Factory = () => new ErrorMailer();
 
 export class ErrorMailer implements Mailer {
   deliver(attempt: Attempt): Promise<readonly Outcome[]> {

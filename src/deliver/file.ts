@@ -4,69 +4,17 @@
 import type { MailerSpec } from "../config/configuration.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Attempt, DeliveryRecipient, Mailer } from "../spool/mailer.ts";
-import { type AppendFile, openAppend } from "../sys/mailfile.ts";
-import { EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL } from "./exits.ts";
+import { openAppend } from "../sys/mailfile.ts";
+import { appendWhole, notOpened, type Turns } from "./append.ts";
+import { EX_IOERR } from "./exits.ts";
 import { formOf, localText } from "./localtext.ts";
 import type { MailerNeeds } from "./needs.ts";
+import type { Factory } from "./shared.ts";
 import { declined, exited } from "./wording.ts";
-
-/** Errnos that may go away. */
-const TEMPORARY = new Set([
-  "ENOSPC",
-  "EDQUOT",
-  "EIO",
-  "EMFILE",
-  "ENFILE",
-  "EROFS",
-  "ENOMEM",
-  "EINTR",
-  "EAGAIN",
-]);
 
 const FILE_MODE = 0o600;
 
-/** The outcome of a file that cannot be opened; `why` is an errno or words. */
-export function notOpened(why: string, path: string, address: string): Outcome {
-  const status = TEMPORARY.has(why) ? EX_TEMPFAIL : EX_CANTCREAT;
-  const made = exited(status, address);
-  return { ...made, transcript: [`${path}... ${why}`, ...made.transcript] };
-}
-
-/** Appends `text` to an open file: everything and synced, or nothing. Error: the errno. */
-export async function appendWhole(file: AppendFile, text: AsyncIterable<Buffer>): Promise<string | null> {
-  try {
-    for await (const chunk of text) {
-      const added = file.append(chunk);
-      if (added.ok) continue;
-      file.undo();
-      return added.error;
-    }
-  } catch (e) {
-    // The spool could not be read to the end.
-    file.undo();
-    return e instanceof Error && "code" in e ? String(e.code) : "EIO";
-  }
-  const synced = file.sync();
-  if (synced.ok) return null;
-  file.undo();
-  return synced.error;
-}
-
-/** One after the other for each path: two deliveries at once would mix, and a failed one could cut the other's end off. */
-export class Turns {
-  readonly #last = new Map<string, Promise<unknown>>();
-
-  async take<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(key);
-    const mine = (before ?? Promise.resolve()).then(work, work);
-    this.#last.set(key, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#last.get(key) === mine) this.#last.delete(key);
-    }
-  }
-}
+export const makeFile: Factory = (spec, needs, shared) => new FileMailer(needs, spec, shared.turns);
 
 export class FileMailer implements Mailer {
   readonly #needs: MailerNeeds;

@@ -6,11 +6,12 @@ import type { MailerSpec } from "../config/configuration.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Attempt, DeliveryRecipient, Mailer } from "../spool/mailer.ts";
 import { sleep } from "../sys/clock.ts";
-import { type DotLock, lockMailbox, openAppend, openMaildir } from "../sys/mailfile.ts";
+import { type DotLock, lockMailbox, makeFolder, openAppend, openMaildir } from "../sys/mailfile.ts";
+import { appendWhole, notOpened, type Turns } from "./append.ts";
 import { EX_IOERR, EX_NOUSER, EX_TEMPFAIL } from "./exits.ts";
-import { appendWhole, notOpened, type Turns } from "./file.ts";
 import { formOf, localText } from "./localtext.ts";
 import type { MailerNeeds } from "./needs.ts";
+import type { Factory } from "./shared.ts";
 import { declined, exited } from "./wording.ts";
 
 /** Tries for the dot lock, and the wait between them in milliseconds. */
@@ -23,12 +24,20 @@ export function mailboxName(user: string): boolean {
   return /^[^\x00-\x1f\x7f/]{1,255}$/.test(user) && user !== "." && user !== "..";
 }
 
+/** What writing mailboxes needs; the applet mail.local has no more. */
+export type MailboxNeeds = Pick<
+  MailerNeeds,
+  "clock" | "entropy" | "hostName" | "header" | "senderFor" | "jail" | "mailbox" | "mailboxBytesMax"
+>;
+
+export const makeLocal: Factory = (spec, needs, shared) => new LocalMailer(needs, spec, shared.turns);
+
 export class LocalMailer implements Mailer {
-  readonly #needs: MailerNeeds;
+  readonly #needs: MailboxNeeds;
   readonly #spec: MailerSpec;
   readonly #turns: Turns;
 
-  constructor(needs: MailerNeeds, spec: MailerSpec, turns: Turns) {
+  constructor(needs: MailboxNeeds, spec: MailerSpec, turns: Turns) {
     this.#needs = needs;
     this.#spec = spec;
     this.#turns = turns;
@@ -113,7 +122,13 @@ export class LocalMailer implements Mailer {
   /** The dot lock, or the errno. */
   async #lock(path: string, signal: AbortSignal): Promise<DotLock | string> {
     for (let tries = 1; ; tries++) {
-      const lock = lockMailbox(this.#needs.jail, path);
+      let lock = lockMailbox(this.#needs.jail, path);
+      if (!lock.ok && lock.error === "ENOENT" && tries === 1) {
+        // The first mail of all: the folder of mailboxes is ours to make.
+        const folder = makeFolder(this.#needs.jail, path.slice(0, path.lastIndexOf("/")));
+        if (!folder.ok) return folder.error;
+        lock = lockMailbox(this.#needs.jail, path);
+      }
       if (lock.ok) return lock.value;
       if (lock.error !== "EEXIST" || tries >= LOCK_TRIES_MAX || signal.aborted) return lock.error;
       await sleep(this.#needs.clock, LOCK_WAIT_MS);

@@ -10,7 +10,10 @@ import { formOf, localText } from "./localtext.ts";
 import { expandWord, wordsOf } from "./mailerargs.ts";
 import type { MailerNeeds } from "./needs.ts";
 import { PROGRAM_OUTPUT_BYTES_MAX, programEnvironment, programOutcome, runMs } from "./program.ts";
+import type { Factory } from "./shared.ts";
 import { declined, exited } from "./wording.ts";
+
+export const makeProcmail: Factory = (spec, needs) => new ProgramMailer(needs, spec);
 
 export class ProgramMailer implements Mailer {
   readonly #needs: MailerNeeds;

@@ -6,17 +6,17 @@ import type { MailerSpec } from "../config/configuration.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { Attempt, DeliveryRecipient, Mailer } from "../spool/mailer.ts";
 import type { Ran } from "../sys/spawn.ts";
-import { EX_OK } from "./exits.ts";
 import { formOf, localText } from "./localtext.ts";
 import type { MailerNeeds } from "./needs.ts";
+import { runPlan } from "./planrun.ts";
 import {
-  outputLines,
   PROGRAM_OUTPUT_BYTES_MAX,
   programEnvironment,
   programOutcome,
   runMs,
   statusOutcome,
 } from "./program.ts";
+import type { Factory } from "./shared.ts";
 import { planCommand, type Step } from "./smrsh.ts";
 import { declined, exited } from "./wording.ts";
 
@@ -25,6 +25,8 @@ export function commandOf(user: string): string {
   const bare = user.startsWith('"') && user.endsWith('"') && user.length > 1 ? user.slice(1, -1) : user;
   return bare.replace(/^\s*\|/, "").trim();
 }
+
+export const makeProg: Factory = (spec, needs) => new ProgMailer(needs, spec);
 
 export class ProgMailer implements Mailer {
   readonly #needs: MailerNeeds;
@@ -70,42 +72,14 @@ export class ProgMailer implements Mailer {
     const wallMs = this.#needs.clock.wallMs();
     const form = formOf(this.#spec.flags, false);
     const text = (): AsyncIterable<Buffer> => localText(message, header, sender, form, wallMs);
-    return this.#run(plan.steps, text, attempt.signal, r.address);
+    const end = await runPlan(plan.steps, (step, whole) => this.#program(step, whole ? text() : nothing()));
+    return end.kind === "status"
+      ? statusOutcome(end.status, end.said, r.address)
+      : programOutcome(end.ran, r.address);
   }
 
-  async #run(
-    steps: readonly Step[],
-    text: () => AsyncIterable<Buffer>,
-    signal: AbortSignal,
-    address: string,
-  ): Promise<Outcome> {
-    let status = EX_OK;
-    let unread = true;
-    const said: string[] = [];
-    for (const step of steps) {
-      if (step.when === "&&" && status !== EX_OK) continue;
-      if (step.when === "||" && status === EX_OK) continue;
-      if (step.what === "exit") {
-        status = step.args[0] === undefined ? status : Number(/^\d+$/.exec(step.args[0])?.[0] ?? 2) % 256;
-        break;
-      }
-      if (step.what === "echo") {
-        said.push(step.args.join(" ").slice(0, 1024));
-        status = EX_OK;
-        continue;
-      }
-      const whole = unread || step.when === "||";
-      const ran = await this.#program(step, whole ? text() : nothing(), signal);
-      unread = false;
-      if (ran.kind !== "exited") return programOutcome(ran, address);
-      said.push(...outputLines(ran.output));
-      status = ran.status;
-      if (step.exec) break;
-    }
-    return statusOutcome(status, said, address);
-  }
-
-  #program(step: Step, input: AsyncIterable<Buffer>, signal: AbortSignal): Promise<Ran> {
+  /** The client's patience does not end a program that is at work: only the time limit does. */
+  #program(step: Step, input: AsyncIterable<Buffer>): Promise<Ran> {
     return this.#needs.run({
       file: step.file,
       args: step.args,
@@ -115,9 +89,6 @@ export class ProgMailer implements Mailer {
       input,
       timeoutMs: runMs(this.#spec),
       outputBytesMax: PROGRAM_OUTPUT_BYTES_MAX,
-      // The client's patience does not end a program that is at work: only the time limit does.
-      signal: undefined,
-      ...(signal.aborted ? { timeoutMs: 1 } : {}),
     });
   }
 }

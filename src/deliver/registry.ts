@@ -1,50 +1,44 @@
 // The mailers of this build, one line each: which implementation serves which kind of MailerSpec.
-// A feature flag takes away exactly one file and its line. A mailer whose kind is not here defers with a local configuration error.
+// A feature flag takes away exactly one file and its lines (scripts/features.ts reads the marks).
 
 import type { MailerSpec } from "../config/configuration.ts";
 import type { Mailer } from "../spool/mailer.ts";
+import { Turns } from "./append.ts";
 import { shortestMs } from "./deadlines.ts";
-import { DiscardMailer } from "./discard.ts";
-import { ErrorMailer } from "./error.ts";
-import { FileMailer, Turns } from "./file.ts";
+import { makeDiscard } from "./discard.ts";
+import { makeError } from "./error.ts";
+import { makeFile } from "./file.ts"; // CONFIG_MAILER_FILE
 import { HostStatus } from "./hoststatus.ts";
-import { LocalMailer } from "./local.ts";
+import { makeLmtp } from "./lmtp.ts"; // CONFIG_MAILER_LMTP
+import { makeLocal } from "./local.ts"; // CONFIG_MAILER_LOCAL
 import type { MailerNeeds } from "./needs.ts";
 import { Pool } from "./pool.ts";
-import { ProgramMailer } from "./procmail.ts";
-import { ProgMailer } from "./prog.ts";
-import { type Connections, SmtpMailer } from "./smtp.ts";
+import { makeProcmail } from "./procmail.ts"; // CONFIG_MAILER_PROCMAIL
+import { makeProg } from "./prog.ts"; // CONFIG_MAILER_PROG
+import type { Factory, Shared } from "./shared.ts";
+import { makeSmtp } from "./smtp.ts"; // CONFIG_MAILER_SMTP
 import { Watch } from "./watch.ts";
 
-/** What the mailers of one gateway share. */
-interface Shared extends Connections {
-  readonly turns: Turns;
-}
-
-type Factory = (spec: MailerSpec, needs: MailerNeeds, shared: Shared) => Mailer;
-
 const KINDS = new Map<string, Factory>([
-  ["smtp", (spec, needs, shared) => new SmtpMailer(needs, spec, shared)],
-  ["lmtp", makeLmtp],
-  ["local", (spec, needs, shared) => new LocalMailer(needs, spec, shared.turns)],
-  ["procmail", makeProgram],
-  ["prog", (spec, needs) => new ProgMailer(needs, spec)],
-  ["file", (spec, needs, shared) => new FileMailer(needs, spec, shared.turns)],
-  ["discard", () => new DiscardMailer()],
-  ["error", () => new ErrorMailer()],
+  ["smtp", makeSmtp], // CONFIG_MAILER_SMTP
+  ["lmtp", makeLmtp], // CONFIG_MAILER_LMTP
+  ["local", makeLocal], // CONFIG_MAILER_LOCAL
+  ["procmail", makeProcmail], // CONFIG_MAILER_PROCMAIL
+  ["prog", makeProg], // CONFIG_MAILER_PROG
+  ["file", makeFile], // CONFIG_MAILER_FILE
+  ["discard", makeDiscard],
+  ["error", makeError],
 ]);
 
-/** LMTP over a socket; mail.local -l is our own mailer for mailboxes, without the detour of a pipe. */
-function makeLmtp(spec: MailerSpec, needs: MailerNeeds, shared: Shared): Mailer {
-  return spec.path.startsWith("[")
-    ? new SmtpMailer(needs, spec, shared, true)
-    : new LocalMailer(needs, spec, shared.turns);
-}
-
-/** OSTYPE(linux) makes procmail the local mailer unasked: where it is not installed, mailboxes are written by our own. */
-function makeProgram(spec: MailerSpec, needs: MailerNeeds, shared: Shared): Mailer {
-  const missing = spec.name === "local" && needs.inspect(spec.path) === "absent";
-  return missing ? new LocalMailer(needs, spec, shared.turns) : new ProgramMailer(needs, spec);
+/**
+ * mail.local -l is our own mailer for mailboxes, without the detour of a pipe; and so is a local mailer whose program
+ * (procmail, which OSTYPE(linux) brings unasked) is not installed.
+ */
+function kindOf(spec: MailerSpec, needs: MailerNeeds): string {
+  if (spec.kind === "lmtp" && !spec.path.startsWith("[")) return "local";
+  if (spec.kind === "procmail" && spec.name === "local" && needs.inspect(spec.path) === "absent")
+    return "local";
+  return spec.kind;
 }
 
 export interface Mailers {
@@ -66,7 +60,7 @@ export function makeMailers(specs: readonly MailerSpec[], needs: MailerNeeds): M
   const shared: Shared = { watch, pool, status, turns: new Turns() };
   const byName = new Map<string, Mailer>();
   for (const spec of specs) {
-    const made = KINDS.get(spec.kind)?.(spec, needs, shared);
+    const made = KINDS.get(kindOf(spec, needs))?.(spec, needs, shared);
     if (made !== undefined) byName.set(spec.name, made);
   }
   return { byName, status };

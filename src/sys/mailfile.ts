@@ -236,20 +236,31 @@ export function openMaildir(jail: string, path: string, name: string): Result<Ma
   return ok(new OpenMaildirFile(opened.value, join(jail, temporary), join(jail, inner, "new"), name));
 }
 
-function makeMaildir(jail: string, inner: string): Result<true> {
-  for (const part of ["", "/tmp", "/new", "/cur"]) {
-    const directory = openInside(jail, inner + part, constants.O_RDONLY | constants.O_DIRECTORY, 0);
+/** Makes the directory `path` beneath `jail` with its parents; none of them may be a link. Error: the errno. */
+export function makeFolder(jail: string, path: string): Result<true> {
+  const parts = insideJail(jail, path).replace(/\/+$/, "").split("/");
+  for (let n = 1; n <= parts.length; n++) {
+    const inner = parts.slice(0, n).join("/");
+    const directory = openInside(jail, inner, constants.O_RDONLY | constants.O_DIRECTORY, 0);
     if (directory.ok) {
       closeSync(directory.value);
       continue;
     }
     if (directory.error !== "ENOENT") return directory;
     try {
-      // The parents were opened without links a moment ago and are ours alone.
-      mkdirSync(join(jail, inner + part), { mode: 0o700 });
+      // The parents were opened without links a moment ago, and nobody but this user writes in the jail.
+      mkdirSync(join(jail, inner), { mode: 0o750 });
     } catch (e) {
       if (errno(e) !== "EEXIST") return err(errno(e));
     }
+  }
+  return ok(true);
+}
+
+function makeMaildir(jail: string, inner: string): Result<true> {
+  for (const part of ["tmp", "new", "cur"]) {
+    const made = makeFolder(jail, `${inner}/${part}`);
+    if (!made.ok) return made;
   }
   return ok(true);
 }

@@ -117,6 +117,24 @@ export const runProgram: Runner = (program) => {
   });
 };
 
+/** Runs a program on our own standard streams and waits for its end; no time limit, as a shell's. */
+export async function runAttached(
+  program: Pick<Program, "file" | "args" | "environment" | "cwd">,
+): Promise<Ran> {
+  const done = await execa(program.file, [...program.args], {
+    extendEnv: false,
+    env: Object.fromEntries(program.environment),
+    cwd: program.cwd,
+    stdio: "inherit",
+    reject: false,
+  });
+  const output = Buffer.alloc(0);
+  if (done.exitCode !== undefined) return { kind: "exited", status: done.exitCode, output };
+  if (done.signal !== undefined) return { kind: "killed", signal: done.signal, output };
+  const cause = done.cause;
+  return { kind: "failed", code: cause instanceof Error && "code" in cause ? String(cause.code) : "EIO" };
+}
+
 /** Writes the input as fast as it is read; a program that does not want it is not an error. */
 async function feed(stdin: NodeJS.WritableStream & { destroyed?: boolean }, input: AsyncIterable<Buffer>) {
   try {

@@ -4,10 +4,11 @@ import { found } from "../../../src/base/result.ts";
 import type { MailerSpec } from "../../../src/config/configuration.ts";
 import { defaultOptions, type Options } from "../../../src/config/options.ts";
 import { shortestMs } from "../../../src/deliver/deadlines.ts";
+import { HostMailer } from "../../../src/deliver/hostmailer.ts";
 import { HostStatus } from "../../../src/deliver/hoststatus.ts";
 import type { Candidate, SmtpNeeds } from "../../../src/deliver/needs.ts";
 import { Pool } from "../../../src/deliver/pool.ts";
-import { type Connections, SmtpMailer } from "../../../src/deliver/smtp.ts";
+import type { Connections } from "../../../src/deliver/shared.ts";
 import { Watch } from "../../../src/deliver/watch.ts";
 import type { Envelope } from "../../../src/mail/envelope.ts";
 import type { Attempt, Body, DeliveryRecipient } from "../../../src/spool/mailer.ts";
@@ -108,7 +109,7 @@ export interface Rig {
   readonly needs: SmtpNeeds;
   readonly shared: Connections;
   readonly log: string[];
-  mailer(spec?: Partial<MailerSpec>, lmtp?: boolean): SmtpMailer;
+  mailer(spec?: Partial<MailerSpec>, lmtp?: boolean): HostMailer;
 }
 
 /** Names resolve to 127.0.0.1 unless `addresses` says otherwise. */
@@ -150,7 +151,7 @@ export function rig(candidates: readonly Candidate[], more: Partial<SmtpNeeds> =
     needs,
     shared,
     log,
-    mailer: (spec = {}, lmtp = false) => new SmtpMailer(needs, { ...ESMTP, ...spec }, shared, lmtp),
+    mailer: (spec = {}, lmtp = false) => new HostMailer(needs, { ...ESMTP, ...spec }, shared, lmtp),
   };
 }
 
