@@ -6,7 +6,14 @@ import { KNOWN_CONF_NAMES, LOST_OPTIONS, OBSOLETE_NAMES } from "./confnames.ts";
 import { builtInMailers, MAILER_SETTING } from "./mailers.ts";
 import type { McState } from "./mcstate.ts";
 import { suggestion } from "./nearest.ts";
-import { defaultOptions, type Options, parseOptionValue, setOption, withOption } from "./options.ts";
+import {
+  defaultOptions,
+  type Options,
+  optionNamed,
+  parseOptionValue,
+  setOption,
+  withOption,
+} from "./options.ts";
 import { OPTION_ROWS } from "./optiontable.ts";
 import { listeners, outgoing } from "./sockets.ts";
 import { addStandardFiles } from "./tablefeatures.ts";
@@ -19,6 +26,7 @@ export const PRESET: readonly (readonly [string, string])[] = [
   ["MAIL_SETTINGS_DIR", "/etc/mail/"],
   ["DATABASE_MAP_TYPE", "hash"],
   ["ALIAS_FILE", "MAIL_SETTINGS_DIR`'aliases"],
+  ["HELP_FILE", "MAIL_SETTINGS_DIR`'helpfile"],
   ["confMAILER_NAME", "`MAILER-DAEMON'"],
   ["confPRIVACY_FLAGS", "authwarnings"],
   ["confSMTP_LOGIN_MSG", "$j Sendmail $v/$Z; $b"],
@@ -54,12 +62,61 @@ function readOptions(state: McState, start: Place): Options {
     if (lost !== "" && parsed.value !== row.default)
       state.warn(macro.place, `${row.conf} has no effect: ${lost}`);
   }
+  options = applyOptionLines(state, options);
+  return checkOptions(state, options, start);
+}
+
+/** Options that Sendmail's m4 files always write, whether or not they are defined. */
+const ALWAYS_WRITTEN = new Set([
+  "AliasFile",
+  "AliasWait",
+  "BlankSub",
+  "CheckAliases",
+  "ConnectionCacheSize",
+  "ConnectionCacheTimeout",
+  "DeliveryMode",
+  "ForwardPath",
+  "HelpFile",
+  "HoldExpensive",
+  "LogLevel",
+  "MinFreeBlocks",
+  "OldStyleHeaders",
+  "OperatorChars",
+  "QueueDirectory",
+  "SendMimeErrors",
+  "SevenBitInput",
+  "SmtpGreetingMessage",
+  "SuperSafe",
+  "TempFileMode",
+  "Timeout.queuereturn",
+  "Timeout.queuewarn",
+  "UnixFromLine",
+  "UseErrorsTo",
+]);
+
+/** Words that add up when there are two lines of them. */
+const CUMULATIVE = new Set(["PrivacyOptions", "DontBlameSendmail"]);
+
+/** O lines of LOCAL_CONFIG. Sendmail writes them before its own, and the later line wins. */
+function applyOptionLines(state: McState, given: Options): Options {
+  let options = given;
   for (const { name, value, place } of state.optionLines) {
+    const row = optionNamed(name);
+    const written =
+      row !== undefined && (ALWAYS_WRITTEN.has(row.name) || state.m4.macro(row.conf) !== undefined);
+    if (row !== undefined && written && !CUMULATIVE.has(row.name)) {
+      const instead = row.conf === "" ? "" : `; say define(\`${row.conf}', \`${value}')`;
+      state.warn(
+        place,
+        `O ${row.name} has no effect in LOCAL_CONFIG, the value that m4 writes comes later${instead}`,
+      );
+      continue;
+    }
     const changed = setOption(options, name, value);
     if (changed.ok) options = changed.value;
     else state.error(place, changed.error);
   }
-  return checkOptions(state, options, start);
+  return options;
 }
 
 function usableMechanisms(
@@ -225,7 +282,7 @@ function checkWhole(state: McState, start: Place): void {
 function classes(state: McState, start: Place): Record<string, readonly string[]> {
   state.addMembers("P", ".");
   if (state.features.redirect) state.addMembers("P", "REDIRECT");
-  state.addMembers("t", "root daemon");
+  state.addMembers("t", state.features.noUucp === "off" ? "root daemon uucp" : "root daemon");
   const trusted = state.classes.get("TrustAuthMech");
   if (trusted !== undefined) {
     const place = state.used.get("TRUST_AUTH_MECH") ?? start;

@@ -104,7 +104,7 @@ export function defaultConfiguration(): Configuration {
     options: defaultOptions(),
     features: noFeatures(),
     domainName: "",
-    classes: { P: ["."], t: ["root", "daemon"] },
+    classes: { P: ["."], t: ["root", "daemon", "uucp"] },
     classFiles: [{ class: "R", path: "/etc/mail/relay-domains", optional: true }],
     masqueradeAs: "",
     smartHost: null,

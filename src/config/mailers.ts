@@ -148,8 +148,14 @@ function declareLocal(state: McState): MailerSpec[] {
     "SHELL",
     setting(state, "_DEF_LOCAL_SHELL_FLAGS", "lsDFMoq") + setting(state, "LOCAL_SHELL_FLAGS", "eu9"),
   );
-  const shell = setting(state, "LOCAL_SHELL_PATH", state.features.smrsh ?? "/bin/sh");
-  return [local, program("prog", "prog", shellFlags, shell, setting(state, "LOCAL_SHELL_ARGS", "sh -c $u"))];
+  const shell = setting(state, "LOCAL_SHELL_PATH", "/bin/sh");
+  return [
+    local,
+    {
+      ...program("prog", "prog", shellFlags, shell, setting(state, "LOCAL_SHELL_ARGS", "sh -c $u")),
+      sizeMax: local.sizeMax,
+    },
+  ];
 }
 
 function declareSmtp(state: McState): MailerSpec[] {
@@ -163,7 +169,11 @@ function declareSmtp(state: McState): MailerSpec[] {
 }
 
 function declareProcmail(state: McState): MailerSpec[] {
-  const path = setting(state, "PROCMAIL_MAILER_PATH", setting(state, "PROCMAIL_PATH", "/usr/bin/procmail"));
+  const path = setting(
+    state,
+    "PROCMAIL_MAILER_PATH",
+    setting(state, "PROCMAIL_PATH", "/usr/local/bin/procmail"),
+  );
   const flags = modifiedFlags(state, "PROCMAIL", `DFM${setting(state, "PROCMAIL_MAILER_FLAGS", "SPhnu9")}`);
   const args = setting(state, "PROCMAIL_MAILER_ARGS", "procmail -Y -m $h $f $u");
   return [
@@ -277,7 +287,7 @@ function modifyFlags(call: M4Call, state: McState): undefined {
   else {
     if (state.mailersBegan !== null)
       state.warn(call.place, "MODIFY_MAILER_FLAGS has no effect after MAILER(): move it up");
-    state.flagChanges.set(name, [...(state.flagChanges.get(name) ?? []), change]);
+    state.changeFlags(name, change);
   }
   return undefined;
 }

@@ -86,6 +86,11 @@ export class McState {
     else this.classFiles.push(file);
   }
 
+  /** Notes a change of a mailer's flags, for the MAILER() that follows. */
+  changeFlags(group: string, change: string): void {
+    this.flagChanges.set(group, [...(this.flagChanges.get(group) ?? []), change]);
+  }
+
   /** The macro's value, "" when it is not defined. */
   value(name: string): string {
     return this.m4.valueOf(name) ?? "";

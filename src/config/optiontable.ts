@@ -312,7 +312,7 @@ export const OPTION_TABLE = [
   text("MustQuoteChars", "confMUST_QUOTE_CHARS", ".", "Characters that make a full name need quotes."),
   count("NiceQueueRun", "confNICE_QUEUE_RUN", 0, "Priority of queue runs; there is one process here.", { effective: false, max: 20, }),
   choice("NoRecipientAction", "confNO_RCPT_ACTION", ["none", "add-to", "add-apparently-to", "add-to-undisclosed", "add-bcc"], "none", "What a message without recipient fields gets."),
-  flag("OldStyleHeaders", "confOLD_STYLE_HEADERS", false, "Blanks separate addresses in submitted headers.", { letter: "o", }),
+  flag("OldStyleHeaders", "confOLD_STYLE_HEADERS", true, "Blanks separate addresses in submitted headers.", { letter: "o", }),
   text("OperatorChars", "confOPERATORS", ".:%@!^/[]+", "Characters that cut addresses into tokens; fixed here.", IDLE),
   text("PidFile", "confPID_FILE", "", "File with process id and command line; empty: /run/postern/sendmail.pid."),
   text("PostmasterCopy", "confCOPY_ERRORS_TO", "", "Who gets a copy of bounces.", { letter: "P" }),

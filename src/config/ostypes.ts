@@ -6,6 +6,8 @@ export type Setting = readonly [name: string, value: string];
 
 export interface SystemType {
   readonly settings: readonly Setting[];
+  /** MODIFY_MAILER_FLAGS of its own: group and change. */
+  readonly flags?: readonly (readonly [group: string, change: string])[];
   /** Which FEATURE it brings. */
   readonly local: "procmail" | "lmtp" | "";
 }
@@ -50,6 +52,11 @@ const DEBIAN: SystemType = {
     ["PROCMAIL_MAILER_ARGS", "procmail -m $h $f $u"],
     ["confREJECT_NUL", "true"],
     ["confBIND_OPTS", "+WorkAroundBrokenAAAA"],
+  ],
+  flags: [
+    ["LOCAL", "+S"],
+    ["LOCAL", "-r"],
+    ["LOCAL", "-m"],
   ],
   local: "",
 };

@@ -18,7 +18,7 @@ function bestMxIsLocal(use: FeatureUse): void {
 
 function localProcmail(use: FeatureUse): void {
   const { state, place } = use;
-  const path = use.argument(0).trim() || state.value("PROCMAIL_MAILER_PATH") || "/usr/bin/procmail";
+  const path = use.argument(0).trim() || state.value("PROCMAIL_MAILER_PATH") || "/usr/local/bin/procmail";
   const args = use.argument(1).trim() || "procmail -a $h -d $u";
   const flags = use.argument(2).trim() || "SPfhn9";
   state.features.localProcmail = { path, args, flags, fromOstype: state.fromOstype };
@@ -48,8 +48,12 @@ function localLmtp(use: FeatureUse): void {
 }
 
 function smrsh(use: FeatureUse): void {
-  const folder = use.state.value("confEBINDIR") || "/usr/libexec";
-  use.state.features.smrsh = use.argument(0).trim() || `${folder}/smrsh`;
+  const { state, place } = use;
+  const folder = state.value("confEBINDIR") || "/usr/libexec";
+  const path = use.argument(0).trim() || `${folder}/smrsh`;
+  state.features.smrsh = path;
+  state.m4.define("LOCAL_SHELL_PATH", path, place);
+  state.defineDefault("LOCAL_SHELL_ARGS", "smrsh -c $u", place);
 }
 
 function noCanonify(use: FeatureUse): void {
@@ -124,8 +128,8 @@ function msp(use: FeatureUse): void {
   else if (/^\d+$/.test(port)) state.m4.define("RELAY_MAILER_ARGS", `TCP $h ${port}`, place);
   else if (port !== "") state.error(place, `FEATURE(\`msp'): "${port}" is neither a port nor MSA`);
   if (state.daemons.length === 0) addListener(state, "Name=NoMTA, Addr=127.0.0.1, M=E", place);
-  for (const group of ["SMTP", "ESMTP", "DSMTP", "SMTP8"]) state.flagChanges.set(group, ["+k5"]);
-  state.flagChanges.set("RELAY", ["+k"]);
+  for (const group of ["SMTP", "ESMTP", "DSMTP", "SMTP8"]) state.changeFlags(group, "+k5");
+  state.changeFlags("RELAY", "+k");
   declareMailers(state, "local", "", place);
   declareMailers(state, "smtp", "", place);
   state.m4.define("LUSER_RELAY", `relay:${host}`, place);

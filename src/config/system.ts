@@ -63,6 +63,7 @@ function osType(call: M4Call, state: McState): undefined {
   for (const [macro, value] of type.settings)
     if (macro === "PROCMAIL_MAILER_PATH") state.defineDefault(macro, value, call.place);
     else state.m4.define(macro, `\`${value}'`, call.place);
+  for (const [group, change] of type.flags ?? []) state.changeFlags(group, change);
   state.fromOstype = true;
   if (type.local === "procmail") applyFeature(state, "local_procmail", [], call.place);
   if (type.local === "lmtp" && state.build.available("MAILER_LMTP"))

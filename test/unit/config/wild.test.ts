@@ -307,14 +307,19 @@ MAILER(\`local')
 MAILER(\`smtp')
 LOCAL_CONFIG
 Cwmail.example.org www.example.org
+O MaxDaemonChildren=12
 O LogLevel=12
 `;
-  const { configuration } = compiled(text);
+  const { configuration, warnings } = compiled(text);
+  assert.deepEqual(warnings, [
+    "sendmail.mc:17:1: O LogLevel has no effect in LOCAL_CONFIG, the value that m4 writes comes later; say define(`confLOG_LEVEL', `12')",
+  ]);
   assert.equal(configuration.options["Timeout.queuereturn"], 3 * 86_400_000);
   assert.equal(configuration.masqueradeAs, "tubby.example.org");
   assert.equal(configuration.domainName, "mail.example.org");
   assert.deepEqual(configuration.classes["w"], ["mail.example.org", "www.example.org"]);
-  assert.equal(configuration.options.LogLevel, 12);
+  assert.equal(configuration.options.LogLevel, 9);
+  assert.equal(configuration.options.MaxDaemonChildren, 12);
   assert.deepEqual(configuration.classFiles[0], {
     class: "G",
     path: "/etc/mail/genericsdomain",
