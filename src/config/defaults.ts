@@ -108,6 +108,7 @@ export function defaultConfiguration(): Configuration {
     classFiles: [{ class: "R", path: "/etc/mail/relay-domains", optional: true }],
     masqueradeAs: "",
     smartHost: null,
+    smartHostNamesMailer: false,
     mailHub: null,
     localRelay: null,
     luserRelay: null,
