@@ -97,7 +97,8 @@ function isAscii(text: string): boolean {
  */
 export function decoded(source: AddressArgument, smtpUtf8: boolean): Result<AddressArgument, Reply> {
   if (isAscii(source.typed)) return ok(source);
-  const refused = reply(553, "5.6.7", `${shortened(source.typed)}... Address requires SMTPUTF8`);
+  const shown = shortened(source.typed.replace(/[^ -~]/g, "?"));
+  const refused = reply(553, "5.6.7", `${shown}... Address requires SMTPUTF8`);
   if (!smtpUtf8) return err(refused);
   try {
     const read = (text: string): string => strictUtf8.decode(Buffer.from(text, "latin1"));

@@ -216,7 +216,7 @@ export class Talk {
   async reply(): Promise<string[]> {
     const lines: string[] = [];
     for (;;) {
-      const line = await this.#line();
+      const line = await this.line();
       if (line === null) return [...lines, "EOF"];
       lines.push(line);
       if (line[3] !== "-") return lines;
@@ -254,7 +254,8 @@ export class Talk {
     await this.over;
   }
 
-  async #line(): Promise<string | null> {
+  /** The next line without CRLF; null when the server closed. */
+  async line(): Promise<string | null> {
     await this.#until(() => this.#ended || this.#text.includes("\r\n"));
     const end = this.#text.indexOf("\r\n");
     if (end < 0) return null;
