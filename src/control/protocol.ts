@@ -58,6 +58,7 @@ export interface Submission {
   readonly body: string;
   readonly deliveryMode: string;
   readonly quarantine: string;
+  readonly ignoreDots: boolean;
 }
 
 /** The answer to submit. */

@@ -1,12 +1,15 @@
 // From -C to a running configuration: found, loaded or compiled (config/load.ts), its /etc/mail paths made real, -O and -o applied.
 // Errors are the lines to print, all at once, with the exit status; nothing is started on half a configuration.
 
+import { notInBuild } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
-import { formatMessage } from "../config/compile.ts";
+import { isStale, parseCompiled } from "../config/compiled.ts";
 import type { Configuration } from "../config/configuration.ts";
-import { type Found, findConfiguration, loadConfiguration, realPathOf } from "../config/load.ts";
+import { type Found, findConfiguration, folderReader, realPathOf } from "../config/folder.ts";
+import { formatMessage } from "../config/message.ts";
 import { setOption } from "../config/options.ts";
 import { readFileLookup } from "../sys/files.ts";
+import { COMPILERS } from "./registry.ts";
 
 export const MAIL_FOLDER = "/etc/mail";
 
@@ -42,18 +45,50 @@ export function readyConfiguration(
       ],
       exit: found.error.startsWith("cannot open") ? EX_OSFILE : EX_CONFIG,
     });
-  const loaded = loadConfiguration(found.value, readFileLookup);
-  if (loaded.configuration === null)
-    return err({ lines: loaded.errors.map((e) => formatMessage(e.place, e.message)), exit: EX_CONFIG });
-  const configuration = relocate(loaded.configuration, found.value.mail);
+  const read = readFound(found.value);
+  if (!read.ok) return read;
+  const configuration = relocate(read.value.configuration, found.value.mail);
   let set = configuration.options;
   for (const [name, value] of options) {
     const done = setOption(set, name, value);
     if (!done.ok) return err({ lines: [done.error], exit: EX_SOFTWARE });
     set = done.value;
   }
-  const notices = loaded.warnings.map((w) => formatMessage(w.place, `warning: ${w.message}`));
-  return ok({ found: found.value, configuration: { ...configuration, options: set }, notices });
+  return ok({
+    found: found.value,
+    configuration: { ...configuration, options: set },
+    notices: read.value.notices,
+  });
+}
+
+type Read = Result<{ readonly configuration: Configuration; readonly notices: readonly string[] }, NotReady>;
+
+/** The compiled form when it is alone or fresh, else the .mc. */
+function readFound(found: Found): Read {
+  const [compile] = COMPILERS;
+  const notices: string[] = [];
+  const refuse = (...lines: string[]): Read => err({ lines, exit: EX_CONFIG });
+  if (found.compiled !== null) {
+    const text = readFileLookup(found.compiled);
+    const parsed = text.kind === "found" ? parseCompiled(text.value.toString("utf8")) : err("cannot be read");
+    const alone = found.mc === null || compile === undefined;
+    const changed =
+      parsed.ok && !alone ? isStale(parsed.value, folderReader(found.mail, readFileLookup)) : null;
+    if (parsed.ok && changed === null) return ok({ configuration: parsed.value, notices });
+    if (alone) return refuse(`${found.compiled}:1:1: ${parsed.ok ? "" : parsed.error}`);
+    notices.push(
+      `${found.compiled}: ${parsed.ok ? `made before ${changed} changed` : parsed.error}; ${found.mc} is used`,
+    );
+  }
+  if (found.mc === null || compile === undefined)
+    return refuse(
+      `${found.mc ?? found.mail}: ${notInBuild("the compiler of sendmail.mc")}; compile it elsewhere with postern m4`,
+    );
+  const result = compile({ ...found, mc: found.mc }, readFileLookup);
+  if (result.configuration === null)
+    return refuse(...result.errors.map((e) => formatMessage(e.place, e.message)));
+  notices.push(...result.warnings.map((w) => formatMessage(w.place, `warning: ${w.message}`)));
+  return ok({ configuration: result.configuration, notices });
 }
 
 /** Every /etc/mail path in the configuration, wherever it stands, as a path below `folder`. Plain data in, plain data out. */

@@ -3,7 +3,7 @@
 
 import { reply } from "../mail/reply.ts";
 import { expandRecipient, verifyRecipient } from "../route/expand.ts";
-import { hasFlag, prefixed, resolveRecipient } from "../route/resolve.ts";
+import { hasFlag, prefixed } from "../route/resolve.ts";
 import type { Site } from "../route/site.ts";
 import type { Routes, VerifiedAddress } from "../smtpd/service.ts";
 import type { RoutedError, Router } from "../spool/router.ts";
@@ -69,15 +69,8 @@ export function makeRoutes(site: () => Site): Routes {
         const account = local ? now.accounts.find(user.replace(/^\\/, "")) : undefined;
         return { user, fullName: account?.kind === "found" ? account.value.fullName : "", local };
       };
-      if (!expand) {
-        // VRFY names the address itself, aliases stay closed (Sendmail's EF_VRFYONLY).
-        const verdict = await verifyRecipient(now, argument, argument);
-        if (verdict.kind === "refused") return verdict;
-        const resolved = await resolveRecipient(now, argument);
-        if (resolved.kind === "error") return { kind: "refused", reply: prefixed(resolved.reply, argument) };
-        return { kind: "found", entries: [entry(resolved.mailer, resolved.user)] };
-      }
-      const expansion = await expandRecipient(now, { address: argument });
+      // VRFY names the address itself: aliases stay closed (Sendmail's EF_VRFYONLY).
+      const expansion = await expandRecipient(now, { address: argument }, { shallow: !expand });
       const entries = expansion.deliveries.map((d) => entry(d.mailer, d.user));
       const refusal = expansion.errors[0]?.reply ?? reply(550, "5.1.1", "User unknown");
       return entries.length > 0

@@ -5,6 +5,7 @@
 import {
   type BigIntStats,
   chmodSync,
+  chownSync,
   closeSync,
   constants,
   copyFileSync,
@@ -343,6 +344,11 @@ export function copyFile(from: string, to: string): Result<true> {
 /** Sets permission bits. */
 export function changeMode(path: string, mode: number): Result<true> {
   return change("chmod", path, () => chmodSync(path, mode));
+}
+
+/** Gives a file or directory to a user and group. */
+export function giveTo(path: string, uid: number, gid: number): Result<true> {
+  return change("chown", path, () => chownSync(path, uid, gid));
 }
 
 /** A new empty directory of mode 0700 for work in progress, `under` a directory or the system's temporary one. */

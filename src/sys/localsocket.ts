@@ -27,7 +27,8 @@ function wrap(socket: Socket): LocalConnection {
     destroy: () => {
       socket.destroy();
     },
-    chunks: socket,
+    // Ending the iteration early must not end the connection: the answer still has to go out.
+    chunks: socket.iterator({ destroyOnReturn: false }),
   };
 }
 

@@ -50,6 +50,17 @@ export function becomeUser(uid: number, gid: number): Result<true> {
   return ok(true);
 }
 
+/** Acts as a user for a while (opening files that must be its own); root stays in reserve and is taken back with 0, 0. */
+export function setEffectiveUser(uid: number, gid: number): void {
+  if (uid === 0) {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  } else {
+    process.setegid?.(gid);
+    process.seteuid?.(uid);
+  }
+}
+
 export type SignalName = "SIGTERM" | "SIGINT" | "SIGHUP" | "SIGUSR1" | "SIGUSR2" | "SIGPIPE";
 
 /** Calls `fn` at each `signal`; the result stops that. */

@@ -228,6 +228,8 @@ export class Gateway {
     this.config = join(this.folder, "mail");
     this.queue = join(this.folder, "mqueue");
     this.control = join(this.folder, "control");
+    // The daemon started as root becomes 8:12 and must get through to its folders.
+    chmodSync(this.folder, 0o755);
     mkdirSync(this.config);
     mkdirSync(this.queue, { mode: 0o700 });
   }

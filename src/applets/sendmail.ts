@@ -1,0 +1,124 @@
+// sendmail: deliver mail from standard input, be the daemon, list and run the queue, verify addresses.
+// Takes Sendmail's options; the work is in daemon/.
+
+import { type CommandLine, parseCommandLine } from "../daemon/commandline.ts";
+import {
+  ask,
+  callErrorText,
+  deliver,
+  type Job,
+  loginName,
+  prepareJob,
+  queueEntries,
+  runQueue,
+} from "../daemon/commands.ts";
+import { formatMailq } from "../daemon/listing.ts";
+import { runDaemon } from "../daemon/run.ts";
+import { verifyAddresses } from "../daemon/verify.ts";
+import { type Applet, EX, type Io } from "./applet.ts";
+
+const help = `usage: sendmail [-bd|-bD|-bs|-bp|-bv|-bi|-bt|-bh|-bH|-bm] [-q[TIME]] [-t] [-i] [-f ADDRESS] [-C CONFIG] ... [ADDRESS ...]
+
+  -bm            deliver the message on standard input (default)
+  -bd, -bD       run as a daemon; -bD and -bd both stay in the foreground and log to standard error
+  -bs            speak SMTP on standard input and output
+  -bp            list the queue (mailq)          -bv   verify addresses, send nothing
+  -bi            rebuild the alias database      -bh   host status, -bH forgets it
+  -q[TIME]       run the queue now, or every TIME (with -bd); -qIsub -qRsub -qSsub select by id, recipient, sender;
+                 -q!R... negates, -qQ means quarantined mail
+  -Q[REASON]     quarantine what -q selects; with an empty reason release it
+  -t             recipients from To, Cc and Bcc  -i    a dot alone does not end the message
+  -f ADDRESS     envelope sender                 -F NAME  full name
+  -N never|success,failure,delay  -R full|hdrs  -V ENVID   delivery status notifications
+  -C CONFIG      a sendmail.mc, a compiled sendmail.cf, or a folder (default /etc/mail)
+  -O NAME=VALUE, -oXVALUE   set an option
+  -v             say what is done
+
+Exit status: sysexits.h (0 accepted, 64 usage, 67 unknown user, 75 temporary, 78 configuration).
+`;
+
+async function deliverInput(job: Job, line: CommandLine, io: Io): Promise<number> {
+  if (line.recipients.length === 0 && !line.fromHeader) {
+    io.err("Recipient names must be specified\n");
+    return EX.USAGE;
+  }
+  const answer = await deliver(
+    job,
+    line,
+    {
+      sender: line.sender ?? "",
+      fullName: line.fullName,
+      recipients: line.recipients,
+      fromHeader: line.fromHeader,
+      user: loginName(),
+      notify: line.notify,
+      ret: line.ret,
+      envid: line.envid,
+      body: line.body,
+      deliveryMode: "",
+      quarantine: line.quarantineReason ?? "",
+      ignoreDots: line.ignoreDots,
+    },
+    io.stdin,
+  );
+  for (const text of answer.messages) io.err(`${text}\n`);
+  return answer.status;
+}
+
+async function list(job: Job, line: CommandLine, io: Io): Promise<number> {
+  const entries = await queueEntries(job, {
+    verb: "mailq",
+    selectors: line.selectors,
+    quarantined: line.quarantined,
+  });
+  if (!entries.ok) {
+    io.err(`${entries.error}\n`);
+    return EX.TEMPFAIL;
+  }
+  io.out(formatMailq(job.folders.queue, entries.value, line.verbose));
+  return EX.OK;
+}
+
+async function queue(job: Job, line: CommandLine, io: Io): Promise<number> {
+  const { selectors, quarantined, quarantineReason: reason } = line;
+  if (reason !== null) {
+    const verb = reason === "" ? "release" : "hold";
+    const done = await ask(job, { verb, selectors, quarantined: quarantined || reason === "", reason });
+    if (done.ok) return EX.OK;
+    io.err(`${callErrorText(done.error, job)}\n`);
+    return EX.TEMPFAIL;
+  }
+  const done = await runQueue(job, { verb: "flush", selectors, quarantined });
+  if (!done.ok) io.err(`${done.error}\n`);
+  return done.ok ? EX.OK : EX.TEMPFAIL;
+}
+
+export const sendmail: Applet = {
+  names: ["sendmail", "mailq", "smtpd"],
+  summary: "Sendmail's command: deliver, daemon, queue, verify",
+  help,
+  async run(args, io, name) {
+    const parsed = parseCommandLine(name, args);
+    if (!parsed.ok) {
+      io.err(`${parsed.error}\n`);
+      return EX.USAGE;
+    }
+    const line = parsed.value;
+    const persistent = line.mode === "queue" && (line.queueIntervalMs ?? 0) > 0;
+    if (line.mode === "daemon" || line.mode === "foreground" || persistent)
+      return runDaemon(line, io.environment, [name, ...args].join(" "));
+    const job = prepareJob(line, io.environment);
+    if (!job.ok) {
+      for (const text of job.error.lines) io.err(`${text}\n`);
+      return job.error.exit;
+    }
+    if (line.mode === "list") return list(job.value, line, io);
+    if (line.mode === "queue") return queue(job.value, line, io);
+    if (line.mode === "verify") return verifyAddresses(job.value, line, (text) => io.out(`${text}\n`));
+    if (line.mode === "deliver") return deliverInput(job.value, line, io);
+    io.err(
+      `sendmail -b for ${line.mode} is a command of its own: hoststat, purgestat, newaliases, postern trace\n`,
+    );
+    return EX.USAGE;
+  },
+};

@@ -1,0 +1,96 @@
+// What the control socket answers, one function a verb, over a running gateway. Adding a verb is one entry here and one in
+// control/protocol.ts. Answers are JSON values; nothing here throws for what a caller asks.
+
+import { err, ok, type Result } from "../base/result.ts";
+import type { Selector as AskedSelector, Call, CallVerb } from "../control/protocol.ts";
+import type { Smtpd } from "../smtpd/server.ts";
+import type { Selector } from "../spool/selector.ts";
+import type { Spool } from "../spool/spool.ts";
+import { memoryUse } from "../sys/process.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Statistics } from "./statistics.ts";
+
+export interface Answering {
+  readonly gateway: Gateway;
+  readonly smtpd: Smtpd | null;
+  readonly statistics: Statistics;
+  reload(): Result<true>;
+  startedMs: number;
+}
+
+type Answer = (a: Answering, spool: Spool, call: Call) => Promise<Result<unknown>>;
+
+function selectorsOf(call: Call): Selector[] {
+  const asked: readonly AskedSelector[] = call.selectors ?? [];
+  const list: Selector[] = asked.map((s) => ({ kind: s.field, text: s.text, negate: s.negate }));
+  for (const name of call.names ?? []) list.push({ kind: "id", text: name, negate: false });
+  // -qQ without a text means every quarantined message.
+  if (call.quarantined === true && !list.some((s) => s.kind === "reason"))
+    list.push({ kind: "reason", text: "", negate: false });
+  return list;
+}
+
+const ANSWERS = new Map<CallVerb, Answer>([
+  ["mailq", async (_a, spool, call) => ok(spool.list(selectorsOf(call)))],
+  ["flush", async (_a, spool, call) => ok(await spool.flush(selectorsOf(call)))],
+  ["hold", async (_a, spool, call) => ok(await spool.hold(selectorsOf(call), call.reason ?? ""))],
+  [
+    "release",
+    async (_a, spool, call) => ok(await spool.release(selectorsOf({ ...call, quarantined: true }))),
+  ],
+  ["delete", async (_a, spool, call) => ok(await spool.remove(selectorsOf(call)))],
+  ["requeue", async (_a, spool, call) => ok(await spool.requeue(selectorsOf(call)))],
+  ["show", async (_a, spool, call) => ok(await shown(spool, call.names ?? []))],
+  ["verify", async (_a, spool) => ok({ figures: spool.figures(), damaged: await spool.damaged() })],
+  ["suspend", async (a, spool, call) => ok(await turn(a, spool, call.names ?? [], true))],
+  ["resume", async (a, spool, call) => ok(await turn(a, spool, call.names ?? [], false))],
+  ["hoststat", async (a) => ok(a.gateway.generation.mailers.status.snapshot())],
+  ["purgestat", async (a) => ok(a.gateway.generation.mailers.status.purge(false) ?? null)],
+  ["mailstats", async (a) => ok(a.statistics.rows())],
+  ["history", async (a, _spool, call) => ok(a.statistics.history(call.names ?? []))],
+  ["reload", async (a) => a.reload()],
+  ["status", async (a, spool) => ok(status(a, spool))],
+]);
+
+async function shown(spool: Spool, ids: readonly string[]): Promise<unknown[]> {
+  const out: unknown[] = [];
+  for (const id of ids) {
+    const one = await spool.show(id);
+    if (one !== null)
+      out.push({ entry: one.entry, envelope: one.envelope, header: one.header.toString("latin1") });
+  }
+  return out;
+}
+
+async function turn(
+  a: Answering,
+  spool: Spool,
+  parts: readonly string[],
+  off: boolean,
+): Promise<readonly string[]> {
+  for (const part of parts) {
+    if (part === "listener") a.smtpd?.suspend(off);
+    if (off) await spool.suspend(part);
+    else await spool.resume(part);
+  }
+  return [...spool.suspended];
+}
+
+function status(a: Answering, spool: Spool): unknown {
+  return {
+    uptimeMs: Math.round(a.gateway.around.clock.monotonicMs() - a.startedMs),
+    host: a.gateway.site.j,
+    queue: spool.figures(),
+    sessions: a.smtpd?.stats ?? null,
+    memory: memoryUse(),
+    tables: a.gateway.generation.opened.notices(),
+  };
+}
+
+/** Answers one call; the error is a line for people. */
+export async function answer(a: Answering, call: Call): Promise<Result<unknown>> {
+  const { spool } = a.gateway;
+  if (spool === null) return err("the queue cannot be used: the spool is not available");
+  const found = ANSWERS.get(call.verb);
+  return found === undefined ? err(`unknown call ${JSON.stringify(call.verb)}`) : found(a, spool, call);
+}

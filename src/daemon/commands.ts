@@ -1,0 +1,144 @@
+// What `sendmail` does besides being a daemon: deliver from standard input, list and run the queue, host status. A running daemon is
+// asked over the control socket; without one the same gateway is put together here, under the queue's lock, for one job.
+
+import { err, ok, type Result } from "../base/result.ts";
+import { type CallError, callDaemon } from "../control/client.ts";
+import type { Call, Submission, SubmitAnswer } from "../control/protocol.ts";
+import type { QueueEntry } from "../spool/spool.ts";
+import { systemClock } from "../sys/clock.ts";
+import { systemEntropy } from "../sys/entropy.ts";
+import { PasswdFile } from "../sys/identity.ts";
+import { currentUser, setEffectiveUser } from "../sys/process.ts";
+import type { CommandLine } from "./commandline.ts";
+import { type Folders, foldersOf } from "./folders.ts";
+import { Gateway } from "./gateway.ts";
+import { type NotReady, type Ready, readyConfiguration } from "./load.ts";
+import { isRoot, parseUser, prepareFolders } from "./privileges.ts";
+import { makeLog } from "./run.ts";
+import { thisMachine } from "./site.ts";
+import { submit } from "./submission.ts";
+
+/** What a job without daemon waits for deliveries to end. */
+const JOB_GRACE_MS = 60_000;
+
+export interface Job {
+  readonly ready: Ready;
+  readonly folders: Folders;
+  readonly environment: ReadonlyMap<string, string>;
+}
+
+export function prepareJob(
+  line: CommandLine,
+  environment: ReadonlyMap<string, string>,
+): Result<Job, NotReady> {
+  const ready = readyConfiguration(line.configuration, line.options);
+  if (!ready.ok) return ready;
+  return ok({ ready: ready.value, folders: foldersOf(ready.value.configuration.options), environment });
+}
+
+/** One call to the daemon of this configuration. */
+export function ask(
+  job: Job,
+  call: Call,
+  data?: AsyncIterable<Buffer>,
+): Promise<Result<unknown[], CallError>> {
+  return callDaemon(job.folders.controlSocket, call, data);
+}
+
+export function callErrorText(error: CallError, job: Job): string {
+  if (error.kind === "no-daemon") return `no daemon runs (${job.folders.controlSocket})`;
+  if (error.kind === "denied")
+    return `${job.folders.controlSocket}: permission denied; be root or in the group mail`;
+  return error.message;
+}
+
+/** Puts a gateway together for one piece of work on the queue, then closes it. A daemon that holds the queue is an error. */
+export async function withoutDaemon<T>(
+  job: Job,
+  quiet: boolean,
+  work: (gateway: Gateway) => Promise<T>,
+): Promise<Result<T>> {
+  const { ready, folders } = job;
+  const { options } = ready.configuration;
+  const machine = thisMachine(ready.found, job.environment);
+  const user = isRoot()
+    ? parseUser(options.RunAsUser === "" ? options.DefaultUser : options.RunAsUser, machine.passwdFile)
+    : null;
+  if (user !== null && !user.ok) return user;
+  const made = prepareFolders(folders, user?.value ?? null);
+  if (!made.ok) return made;
+  const gateway = Gateway.make(ready, {
+    clock: systemClock,
+    entropy: systemEntropy,
+    log: makeLog(quiet ? -1 : options.LogLevel),
+    machine,
+    folders,
+    uid: user?.value.uid ?? -1,
+  });
+  if (!gateway.ok) return gateway;
+  if (user !== null) setEffectiveUser(user.value.uid, user.value.gid);
+  const opened = await gateway.value.openSpool();
+  if (!opened.ok) return err(`${folders.queue}: ${opened.error}`);
+  try {
+    return ok(await work(gateway.value));
+  } finally {
+    await gateway.value.close(JOB_GRACE_MS);
+  }
+}
+
+/** Who runs this: the login for the envelope sender. */
+export function loginName(passwdFile = "/etc/passwd"): string {
+  const account = new PasswdFile(passwdFile).byUid(currentUser().uid);
+  return account.kind === "found" ? account.value.name : `uid${currentUser().uid}`;
+}
+
+/** Submits a message; deferred deliveries of a job without daemon stay in the queue. */
+export async function deliver(
+  job: Job,
+  line: CommandLine,
+  submission: Submission,
+  input: AsyncIterable<Buffer>,
+): Promise<SubmitAnswer> {
+  const asked = await ask(job, { verb: "submit", submit: submission }, input);
+  if (asked.ok) return asked.value[0] as SubmitAnswer;
+  if (asked.error.kind !== "no-daemon")
+    return { id: "", status: 75, messages: [callErrorText(asked.error, job)] };
+  const done = await withoutDaemon(job, !line.verbose, async (gateway) => {
+    const { spool } = gateway;
+    if (spool === null) return { id: "", status: 75, messages: ["the queue cannot be used"] };
+    const answer = await submit({ site: gateway.site, intake: spool, clock: systemClock }, submission, input);
+    const mode = gateway.configuration.options.DeliveryMode;
+    if (answer.id !== "" && mode !== "queueonly" && mode !== "deferred") {
+      spool.start(0);
+      await spool.flush([{ kind: "id", text: answer.id, negate: false }]);
+    }
+    return answer;
+  });
+  return done.ok ? done.value : { id: "", status: 75, messages: [done.error] };
+}
+
+/** The queue's entries: from the daemon, or read from the queue itself. */
+export async function queueEntries(job: Job, call: Call): Promise<Result<readonly QueueEntry[]>> {
+  const asked = await ask(job, call);
+  // The daemon of this version answers mailq with entries.
+  if (asked.ok) return ok(asked.value as QueueEntry[]);
+  if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
+  return withoutDaemon(job, true, async (gateway) => {
+    const selectors = (call.selectors ?? []).map((s) => ({ kind: s.field, text: s.text, negate: s.negate }));
+    return gateway.spool?.list(selectors) ?? [];
+  });
+}
+
+/** Runs the queue once over what the selectors mean; waits until it is through. */
+export async function runQueue(job: Job, call: Call): Promise<Result<true>> {
+  const asked = await ask(job, call);
+  if (asked.ok) return ok(true);
+  if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
+  const done = await withoutDaemon(job, false, async (gateway) => {
+    gateway.spool?.start(0);
+    await gateway.spool?.flush(
+      (call.selectors ?? []).map((s) => ({ kind: s.field, text: s.text, negate: s.negate })),
+    );
+  });
+  return done.ok ? ok(true) : done;
+}

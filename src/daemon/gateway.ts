@@ -1,0 +1,215 @@
+// The composition root: a configuration and a machine become a gateway. Gives the spool its mailers and its router, the SMTP server
+// its policy, routes, TLS and AUTH. Everything that a reload replaces hangs on one Generation; the spool and the listeners stay.
+
+import { AssertionError } from "../base/assert.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import type { Configuration } from "../config/configuration.ts";
+import { type Mailers, makeMailers } from "../deliver/registry.ts";
+import { makePolicy, makeRates } from "../policy/gate.ts";
+import type { Rates } from "../policy/rates.ts";
+import type { Site } from "../route/site.ts";
+import type { Service } from "../smtpd/service.ts";
+import type { Intake } from "../spool/intake.ts";
+import type { Mailer } from "../spool/mailer.ts";
+import { settingsFrom } from "../spool/settings.ts";
+import { makeSpool, type OutcomeEvent, type Spool } from "../spool/spool.ts";
+import type { Clock } from "../sys/clock.ts";
+import { systemDisk } from "../sys/disk.ts";
+import type { Entropy } from "../sys/entropy.ts";
+import type { Log } from "../sys/log.ts";
+import { type ClientTls, loadClientTls, loadServerTls, type ServerTls } from "../tls/context.ts";
+import { makeServerAuth } from "./auth.ts";
+import type { Folders } from "./folders.ts";
+import type { Ready } from "./load.ts";
+import { makeMailerNeeds } from "./mailerneeds.ts";
+import { makeRouter, makeRoutes } from "./router.ts";
+import { type Machine, type OpenedSite, openSiteHere, resolverFor } from "./site.ts";
+import { CLOCK_FLOOR_MS, GATEWAY_VERSION } from "./version.ts";
+
+/** What a gateway is made with; all of it stays over reloads. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  readonly machine: Machine;
+  readonly folders: Folders;
+  /** The daemon's user, who may own keys besides root. */
+  readonly uid: number;
+}
+
+/** How long an interactive client waits for the next hop before its message is made durable. */
+const INTERACTIVE_DEADLINE_MS = 30_000;
+
+/** One configuration at work. */
+export interface Generation {
+  readonly ready: Ready;
+  readonly opened: OpenedSite;
+  readonly mailers: Mailers;
+  readonly serverTls: ServerTls | null;
+  readonly clientTls: ClientTls;
+}
+
+export class Gateway {
+  readonly around: Surroundings;
+  readonly #byName = new Map<string, Mailer>();
+  #rates: Rates;
+  #generation: Generation;
+  #spool: Spool | null = null;
+  onOutcome: (event: OutcomeEvent) => void = () => undefined;
+
+  private constructor(around: Surroundings, generation: Generation) {
+    this.around = around;
+    this.#generation = generation;
+    this.#rates = makeRates(generation.opened.site, around.clock);
+    this.#take(generation);
+  }
+
+  /** Opens tables and certificates (what only root may read is read here); nothing listens, nothing is delivered yet. */
+  static make(ready: Ready, around: Surroundings): Result<Gateway> {
+    const holder: { gateway: Gateway | null } = { gateway: null };
+    const generation = openGeneration(ready, around, () => holder.gateway?.site ?? null);
+    if (!generation.ok) return generation;
+    holder.gateway = new Gateway(around, generation.value);
+    return ok(holder.gateway);
+  }
+
+  #take(generation: Generation): void {
+    this.#generation = generation;
+    this.#byName.clear();
+    for (const [name, mailer] of generation.mailers.byName) this.#byName.set(name, mailer);
+  }
+
+  get site(): Site {
+    return this.#generation.opened.site;
+  }
+
+  get generation(): Generation {
+    return this.#generation;
+  }
+
+  get configuration(): Configuration {
+    return this.#generation.ready.configuration;
+  }
+
+  get spool(): Spool | null {
+    return this.#spool;
+  }
+
+  /** Recovers the queue. Nothing is delivered before spool.start(). */
+  async openSpool(): Promise<Result<Spool>> {
+    const { around, configuration } = this;
+    const opened = await makeSpool({
+      disk: systemDisk,
+      clock: around.clock,
+      entropy: around.entropy,
+      log: around.log,
+      folder: around.folders.queue,
+      settings: settingsFrom(configuration.options, INTERACTIVE_DEADLINE_MS),
+      router: makeRouter(() => this.site),
+      mailers: this.#byName,
+      names: {
+        hostName: this.site.j,
+        version: GATEWAY_VERSION,
+        mailerDaemon: `MAILER-DAEMON@${this.site.masquerade === "" ? this.site.j : this.site.masquerade}`,
+      },
+      clockFloorMs: CLOCK_FLOOR_MS,
+      expensive: new Set(
+        configuration.options.HoldExpensive
+          ? configuration.mailers.filter((m) => m.flags.includes("e")).map((m) => m.name)
+          : [],
+      ),
+      onOutcome: (event) => this.onOutcome(event),
+    });
+    if (!opened.ok) return err(`${opened.error.operation}: ${opened.error.code}`);
+    this.#spool = opened.value;
+    return opened;
+  }
+
+  /** The SMTP server's view of this configuration; `instead` takes the spool's place when there is none. */
+  service(instead?: Intake): Service {
+    const { around, site, spool } = this;
+    const intake = instead ?? spool;
+    if (intake === null) throw new AssertionError("service() without a spool");
+    return {
+      config: this.configuration,
+      hostName: site.j,
+      version: GATEWAY_VERSION,
+      policy: makePolicy(site, this.#rates),
+      intake,
+      routes: makeRoutes(() => this.site),
+      resolver: site.resolver,
+      clock: around.clock,
+      log: around.log,
+      tls: this.#generation.serverTls,
+      auth: makeServerAuth(this.#generation.ready, site, around),
+      etrn: (host) => {
+        if (host.startsWith("#") || spool === null) return false;
+        const text = host.startsWith("@") ? host.slice(1) : host;
+        void spool.flush([{ kind: "recipient", text, negate: false }]);
+        return true;
+      },
+    };
+  }
+
+  /** Puts another configuration to work; the old one's tables are closed after its sessions had time to end. Error: nothing changed. */
+  reload(ready: Ready): Result<true> {
+    const generation = openGeneration(ready, this.around, () => this.site);
+    if (!generation.ok) return generation;
+    const old = this.#generation;
+    this.#take(generation.value);
+    this.around.clock.after(OLD_GENERATION_MS, () => old.opened.close());
+    return ok(true);
+  }
+
+  async close(graceMs: number): Promise<void> {
+    await this.#spool?.close(graceMs);
+    for (const mailer of this.#byName.values()) await mailer.close();
+    this.#generation.opened.close();
+  }
+}
+
+/** Sessions of a replaced configuration may still look things up in its tables. */
+const OLD_GENERATION_MS = 3_600_000;
+
+function openGeneration(ready: Ready, around: Surroundings, current: () => Site | null): Result<Generation> {
+  const { configuration } = ready;
+  const opened = openSiteHere(
+    configuration,
+    ready.found,
+    around.machine,
+    resolverFor(configuration, around.machine, around.clock),
+  );
+  if (!opened.ok) return opened;
+  const tls = {
+    log: around.log,
+    clockTrusted: () => around.clock.wallMs() >= CLOCK_FLOOR_MS,
+    owners: [around.uid],
+  };
+  const clientTls = loadClientTls(configuration.options, tls);
+  const mailers = makeMailers(
+    configuration.mailers,
+    makeMailerNeeds({
+      site: () => current() ?? opened.value.site,
+      clock: around.clock,
+      entropy: around.entropy,
+      log: around.log,
+      tls: clientTls,
+      jail: around.folders.jail,
+      smrshDirectories: smrshDirectories(configuration),
+    }),
+  );
+  return ok({
+    ready,
+    opened: opened.value,
+    mailers,
+    serverTls: loadServerTls(configuration.options, tls),
+    clientTls,
+  });
+}
+
+/** Where programs of aliases may be: what FEATURE(smrsh) names (a program: its folder's companions), then the contract's places. */
+function smrshDirectories(configuration: Configuration): readonly string[] {
+  const named = configuration.features.smrsh;
+  const own = named === null || /\/smrsh$/.test(named) ? [] : [named];
+  return [...own, "/etc/mail/smrsh", "/config/mail/smrsh", "/usr/libexec/smrsh", "/usr/adm/sm.bin"];
+}

@@ -1,0 +1,287 @@
+// The daemon from start to stop: what is done as root, the jail, giving root up, listeners, control socket, signals.
+// Anything that cannot be right at start is said in lines and an exit status before anything is half started; without a usable spool
+// the gateway still answers, 421 and why (contract: the appliance is up).
+
+import { BUILD } from "../base/build.ts";
+import { STOP_GRACE_MS } from "../base/limits.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import type { DaemonSpec } from "../config/configuration.ts";
+import { makeSmtpd, type Smtpd } from "../smtpd/server.ts";
+import type { Service } from "../smtpd/service.ts";
+import { systemClock } from "../sys/clock.ts";
+import { systemEntropy } from "../sys/entropy.ts";
+import { removeFile, replaceFile } from "../sys/files.ts";
+import type { LocalListener } from "../sys/localsocket.ts";
+import { type Log, streamLog } from "../sys/log.ts";
+import { becomeUser, exitNow, onFatal, onSignal, processId, setEffectiveUser } from "../sys/process.ts";
+import { writeErr } from "../sys/terminal.ts";
+import { type Answering, answer } from "./answers.ts";
+import type { CommandLine } from "./commandline.ts";
+import { listenControl } from "./control.ts";
+import { foldersOf } from "./folders.ts";
+import { Gateway } from "./gateway.ts";
+import { type NotReady, readyConfiguration } from "./load.ts";
+import { confine, isRoot, parseUser, prepareFolders, type User } from "./privileges.ts";
+import { thisMachine } from "./site.ts";
+import { Statistics } from "./statistics.ts";
+import { submit } from "./submission.ts";
+import { closedIntake, closedPolicy, unavailableReply } from "./unavailable.ts";
+
+const EX_OK = 0;
+const EX_SOFTWARE = 70;
+const EX_CONFIG = 78;
+
+export function makeLog(level: number): Log {
+  return streamLog(writeErr, level);
+}
+
+function refused(line: string, exit = EX_CONFIG): Result<never, NotReady> {
+  return err({ lines: [line], exit });
+}
+
+/** Everything up to a gateway without spool: configuration, folders, tables, certificates. */
+function prepare(
+  line: CommandLine,
+  environment: ReadonlyMap<string, string>,
+): Result<{ gateway: Gateway; user: User | null }, NotReady> {
+  const ready = readyConfiguration(line.configuration, line.options);
+  if (!ready.ok) return ready;
+  const { configuration } = ready.value;
+  const { options } = configuration;
+  const log = makeLog(options.LogLevel);
+  for (const notice of ready.value.notices) log.line(1, notice);
+  const machine = thisMachine(ready.value.found, environment);
+  const folders = foldersOf(options);
+  let user: User | null = null;
+  if (isRoot()) {
+    const parsed = parseUser(
+      options.RunAsUser === "" ? options.DefaultUser : options.RunAsUser,
+      machine.passwdFile,
+    );
+    if (!parsed.ok) return refused(parsed.error);
+    user = parsed.value;
+  }
+  if (line.spoolUnusable === null) {
+    const made = prepareFolders(folders, user);
+    if (!made.ok) log.line(0, made.error);
+  }
+  const around = { clock: systemClock, entropy: systemEntropy, log, machine, folders, uid: user?.uid ?? -1 };
+  const gateway = Gateway.make(ready.value, around);
+  if (!gateway.ok) return refused(gateway.error, 71);
+  return ok({ gateway: gateway.value, user });
+}
+
+/** The service of a gateway, or the one that says 421 and `reason` to everybody. */
+function serviceOf(gateway: Gateway, reason: string): Service {
+  if (reason === "") return gateway.service();
+  const refusal = unavailableReply(gateway.site.j, reason);
+  const open = gateway.service(closedIntake(refusal));
+  return { ...open, policy: closedPolicy(open.policy, refusal) };
+}
+
+/** Opens the queue as the daemon's user. The reason when it cannot be used, "" when it can. */
+async function openQueue(
+  gateway: Gateway,
+  line: CommandLine,
+  user: User | null,
+): Promise<Result<string, NotReady>> {
+  const { log, folders } = gateway.around;
+  const jail = confine(folders, log);
+  if (!jail.ok) return refused(jail.error, EX_SOFTWARE);
+  if (line.spoolUnusable !== null) return ok(line.spoolUnusable);
+  if (user !== null) setEffectiveUser(user.uid, user.gid);
+  const opened = await gateway.openSpool();
+  if (user !== null) setEffectiveUser(0, 0);
+  if (opened.ok) return ok("");
+  if (BUILD.board === "host") return refused(`${folders.queue}: ${opened.error}`, 71);
+  log.line(0, `the spool cannot be used: ${opened.error}; answering 421`);
+  return ok(opened.error);
+}
+
+async function listenAll(
+  smtpd: Smtpd,
+  daemons: readonly DaemonSpec[],
+  log: Log,
+): Promise<Result<true, NotReady>> {
+  for (const daemon of daemons) {
+    const bound = await smtpd.listen(daemon);
+    if (bound.ok) {
+      log.line(9, `daemon ${daemon.name}: listening on ${bound.value.address} port ${bound.value.port}`);
+      continue;
+    }
+    const text = `opendaemonsocket: daemon ${daemon.name}: can't bind to ${daemon.address || "*"} port ${daemon.port}: ${bound.error}`;
+    if (!daemon.modifiers.includes("O")) return refused(text);
+    log.line(1, `${text} (optional)`);
+  }
+  return ok(true);
+}
+
+/** Runs the daemon until it is told to stop. The result is its exit status; lines of a refused start are printed. */
+export async function runDaemon(
+  line: CommandLine,
+  environment: ReadonlyMap<string, string>,
+  words: string,
+): Promise<number> {
+  const prepared = prepare(line, environment);
+  if (!prepared.ok) return said(prepared.error);
+  const { gateway, user } = prepared.value;
+  const { log, folders, clock } = gateway.around;
+  onFatal((what) => {
+    log.line(0, `assertion or bug, the process ends: ${what}`);
+    exitNow(EX_SOFTWARE);
+  });
+  const queue = await openQueue(gateway, line, user);
+  if (!queue.ok) return said(queue.error);
+  const reason = queue.value;
+
+  const listening = line.mode === "daemon" || line.mode === "foreground";
+  const smtpd = listening ? makeSmtpd(serviceOf(gateway, reason)) : null;
+  const statistics = new Statistics(clock);
+  gateway.onOutcome = (event) => statistics.note(event);
+  const life = new Life(gateway, smtpd, line, reason);
+  const answering: Answering = {
+    gateway,
+    smtpd,
+    statistics,
+    reload: () => life.reload(),
+    startedMs: clock.monotonicMs(),
+  };
+  const control = await listenControl(
+    folders.controlSocket,
+    user === null ? undefined : { uid: 0, gid: user.gid },
+    {
+      answer: (call) => answer(answering, call),
+      submit: (submission, input) =>
+        gateway.spool === null
+          ? Promise.resolve({ id: "", status: 75, messages: [`the queue cannot be used: ${reason}`] })
+          : submit({ site: gateway.site, intake: gateway.spool, clock }, submission, input),
+    },
+    clock,
+    log,
+  );
+  if (!control.ok) {
+    log.line(1, `no control socket: ${control.error}`);
+    if (control.error.endsWith("EADDRINUSE")) {
+      await gateway.close(0);
+      return said({ lines: [`another daemon runs: ${control.error}`], exit: EX_CONFIG });
+    }
+  }
+  if (smtpd !== null) {
+    const bound = await listenAll(smtpd, gateway.configuration.daemons, log);
+    if (!bound.ok) {
+      await smtpd.close(false);
+      if (control.ok) await control.value.close();
+      await gateway.close(0);
+      return said(bound.error);
+    }
+  }
+  const pid = replaceFile(folders.pidFile, `${processId()}\n${words}\n`, 0o644);
+  if (!pid.ok) log.line(5, pid.error);
+  if (user !== null) {
+    const dropped = becomeUser(user.uid, user.gid);
+    if (!dropped.ok) return said({ lines: [dropped.error], exit: EX_SOFTWARE });
+  }
+  if (gateway.spool?.suspended.has("listener")) smtpd?.suspend(true);
+  gateway.spool?.start(line.queueIntervalMs ?? 0);
+  log.line(0, `started as: ${words}`);
+  const status = await life.over(control.ok ? control.value : null);
+  removeFile(folders.pidFile);
+  return status;
+}
+
+/** Signals and reloads of a running daemon. */
+class Life {
+  readonly #gateway: Gateway;
+  readonly #smtpd: Smtpd | null;
+  readonly #line: CommandLine;
+  readonly #reason: string;
+
+  constructor(gateway: Gateway, smtpd: Smtpd | null, line: CommandLine, reason: string) {
+    this.#gateway = gateway;
+    this.#smtpd = smtpd;
+    this.#line = line;
+    this.#reason = reason;
+  }
+
+  /** Takes the configuration anew; a bad one is refused with its reasons and the old one keeps running. */
+  reload(): Result<true> {
+    const { log } = this.#gateway.around;
+    const ready = readyConfiguration(this.#line.configuration, this.#line.options);
+    if (!ready.ok) {
+      for (const text of ready.error.lines) log.line(0, text);
+      log.line(0, "the configuration is refused, the old one keeps running");
+      return err(ready.error.lines.join("\n"));
+    }
+    const before = this.#gateway.configuration.daemons;
+    const done = this.#gateway.reload(ready.value);
+    if (!done.ok) {
+      log.line(0, `${done.error}: the configuration is refused, the old one keeps running`);
+      return done;
+    }
+    const smtpd = this.#smtpd;
+    if (smtpd !== null) {
+      smtpd.update(serviceOf(this.#gateway, this.#reason), ready.value.configuration.daemons);
+      void rebind(smtpd, before, ready.value.configuration.daemons, log);
+    }
+    for (const notice of ready.value.notices) log.line(1, notice);
+    log.line(0, "restarted on signal or request: the new configuration is active");
+    return ok(true);
+  }
+
+  /** Resolves when a signal has ended the daemon and everything is written. */
+  over(control: LocalListener | null): Promise<number> {
+    const { log } = this.#gateway.around;
+    return new Promise((resolve) => {
+      let stopping = false;
+      const stop = (): void => {
+        if (stopping) return;
+        stopping = true;
+        log.line(0, "stopping daemon, reason=signal");
+        void (async () => {
+          await this.#smtpd?.close(true);
+          await control?.close();
+          await this.#gateway.close(STOP_GRACE_MS);
+          resolve(EX_OK);
+        })();
+      };
+      onSignal("SIGTERM", stop);
+      onSignal("SIGINT", stop);
+      onSignal("SIGHUP", () => void this.reload());
+      onSignal("SIGUSR1", () => void this.#gateway.spool?.flush());
+      onSignal("SIGPIPE", () => undefined);
+    });
+  }
+}
+
+const key = (d: DaemonSpec): string => `${d.family} ${d.address} ${d.port}`;
+
+/** Listeners that are new are opened, those that are gone are closed; one that cannot be bound is said and left. */
+async function rebind(
+  smtpd: Smtpd,
+  before: readonly DaemonSpec[],
+  now: readonly DaemonSpec[],
+  log: Log,
+): Promise<void> {
+  const wanted = new Set(now.map(key));
+  const had = new Set(before.map(key));
+  for (const daemon of now) {
+    if (had.has(key(daemon))) continue;
+    const bound = await smtpd.listen(daemon);
+    if (!bound.ok)
+      log.line(
+        0,
+        `daemon ${daemon.name}: cannot listen on port ${daemon.port}: ${bound.error}; what listened before goes on`,
+      );
+  }
+  for (const daemon of before)
+    if (!wanted.has(key(daemon)))
+      await smtpd.unlisten(
+        daemon.address !== "" ? daemon.address : daemon.family === "inet6" ? "::" : "0.0.0.0",
+        daemon.port,
+      );
+}
+
+function said(problem: NotReady): number {
+  for (const text of problem.lines) writeErr(`${text}\n`);
+  return problem.exit;
+}
