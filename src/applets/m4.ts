@@ -3,6 +3,7 @@
 
 import { compileMc, formatMessage } from "../config/compile.ts";
 import { formatCompiled } from "../config/compiled.ts";
+import { renderReference } from "../config/document.ts";
 import { readFileLookup } from "../sys/files.ts";
 import { absolutePath } from "../sys/path.ts";
 import { type Applet, EX } from "./applet.ts";
@@ -18,10 +19,15 @@ Compiles a sendmail.mc to the form that the gateway runs: JSON, with every defau
 written out. Errors are said all at once, as file:line:column: reason, with exit
 status 78; then nothing is written. Warnings go to standard error.
 
+  --reference                        print the reference of the language (Markdown)
   -D NAME[=VALUE], -I DIR, -U NAME   accepted as m4 takes them (-I has no effect)
   cf.m4 before FILE.mc               accepted; Sendmail's own macros are built in
 `,
   async run(args, io) {
+    if (args.includes("--reference")) {
+      io.out(renderReference());
+      return EX.OK;
+    }
     const files: string[] = [];
     const defines: string[] = [];
     for (let i = 0; i < args.length; i += 1) {
