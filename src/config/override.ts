@@ -6,19 +6,12 @@ import type { Configuration } from "./configuration.ts";
 import { setOption } from "./options.ts";
 import { parseSocketOptions } from "./sockets.ts";
 
-/** `-O Name=value` (also without "=": an empty value). */
-export function overrideOption(configuration: Configuration, text: string): Result<Configuration> {
-  const at = text.indexOf("=");
-  const name = (at < 0 ? text : text.slice(0, at)).trim();
-  return override(configuration, name, at < 0 ? "" : text.slice(at + 1).trim());
-}
-
-/** `-oXvalue`. */
-export function overrideLetter(configuration: Configuration, text: string): Result<Configuration> {
-  return override(configuration, text.slice(0, 1), text.slice(1));
-}
-
-function override(configuration: Configuration, name: string, value: string): Result<Configuration> {
+/** -O and -o: `nameOrLetter` as setOption takes it. DaemonPortOptions replaces all listeners. */
+export function overrideOption(
+  configuration: Configuration,
+  name: string,
+  value: string,
+): Result<Configuration> {
   const daemon = name === "O" || /^DaemonPortOptions$/i.test(name);
   if (daemon || /^ClientPortOptions$/i.test(name)) {
     const option = daemon ? "DaemonPortOptions" : "ClientPortOptions";

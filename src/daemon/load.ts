@@ -1,4 +1,4 @@
-// From -C to a running configuration: found, loaded or compiled (config/load.ts), its /etc/mail paths made real, -O and -o applied.
+// From -C to a running configuration: found, loaded or compiled (config/folder.ts, config/compile.ts), its /etc/mail paths made real, -O and -o applied.
 // Errors are the lines to print, all at once, with the exit status; nothing is started on half a configuration.
 
 import { notInBuild } from "../base/build.ts";
@@ -7,7 +7,7 @@ import { isStale, parseCompiled } from "../config/compiled.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { type Found, findConfiguration, folderReader, realPathOf } from "../config/folder.ts";
 import { formatMessage } from "../config/message.ts";
-import { setOption } from "../config/options.ts";
+import { overrideOption } from "../config/override.ts";
 import { readFileLookup } from "../sys/files.ts";
 import { COMPILERS } from "./registry.ts";
 
@@ -47,16 +47,15 @@ export function readyConfiguration(
     });
   const read = readFound(found.value);
   if (!read.ok) return read;
-  const configuration = relocate(read.value.configuration, found.value.mail);
-  let set = configuration.options;
+  let configuration = relocate(read.value.configuration, found.value.mail);
   for (const [name, value] of options) {
-    const done = setOption(set, name, value);
+    const done = overrideOption(configuration, name, value);
     if (!done.ok) return err({ lines: [done.error], exit: EX_SOFTWARE });
-    set = done.value;
+    configuration = done.value;
   }
   return ok({
     found: found.value,
-    configuration: { ...configuration, options: set },
+    configuration,
     notices: read.value.notices,
   });
 }

@@ -10,7 +10,7 @@ import {
   parseOptionValue,
   setOption,
 } from "../../../src/config/options.ts";
-import { overrideLetter, overrideOption } from "../../../src/config/override.ts";
+import { overrideOption } from "../../../src/config/override.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -216,14 +216,15 @@ test("Timeout.queuereturn sets its classes too", () => {
 test("-ODaemonPortOptions replaces the listeners", () => {
   const result = overrideOption(
     defaultConfiguration(),
-    "DaemonPortOptions=Port=2525, Addr=127.0.0.1, Name=T",
+    "DaemonPortOptions",
+    "Port=2525, Addr=127.0.0.1, Name=T",
   );
   assert.ok(result.ok);
   assert.deepEqual(
     result.value.daemons.map((d) => [d.name, d.address, d.port]),
     [["T", "127.0.0.1", 2525]],
   );
-  const bad = overrideLetter(defaultConfiguration(), "OPort=x");
+  const bad = overrideOption(defaultConfiguration(), "O", "Port=x");
   assert.equal(
     bad.ok ? "" : bad.error,
     'readcf: DaemonPortOptions Port: "x" is neither a port nor the name of one',
