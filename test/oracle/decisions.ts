@@ -1,14 +1,10 @@
 // Drivers of the cases that need no session: route, alias, rewrite, relay. Each asks the code that the daemon asks.
 
-import type { Reply } from "../../src/mail/reply.ts";
-import { makePolicy, makeRates } from "../../src/policy/gate.ts";
-import type { Client } from "../../src/policy/policy.ts";
-import { errorLine, expandRecipient, verifyRecipient } from "../../src/route/expand.ts";
+import { errorLine, expandRecipient } from "../../src/route/expand.ts";
 import { prefixed, resolveRecipient } from "../../src/route/resolve.ts";
 import { rewriteAddress } from "../../src/route/rewrite.ts";
-import { identifyPeer } from "../../src/smtpd/peer.ts";
-import { systemClock } from "../../src/sys/clock.ts";
 import { type AliasCase, plainHost, type RelayCase, type RewriteCase, type RouteCase } from "./cases.ts";
+import { forgetful, Talk } from "./conversation.ts";
 import type { Opened } from "./site.ts";
 
 export async function route({ site }: Opened, c: RouteCase): Promise<RouteCase["expect"]> {
@@ -36,39 +32,29 @@ export async function rewrite({ site }: Opened, c: RewriteCase): Promise<Rewrite
   return { address: await rewriteAddress(site, c.mailer, c.which, c.address) };
 }
 
-function answered(stage: RelayCase["expect"]["stage"], reply: Reply): RelayCase["expect"] {
-  return { stage, code: reply.code, enhanced: reply.enhanced, text: reply.lines.join(" ") };
+/** The last line of a reply, taken apart. */
+function answered(stage: RelayCase["expect"]["stage"], lines: readonly string[]): RelayCase["expect"] {
+  const match = /^(\d{3})[ -](?:(\d\.\d{1,3}\.\d{1,3}) )?(.*)$/.exec(lines.at(-1) ?? "");
+  return { stage, code: Number(match?.[1] ?? "0"), enhanced: match?.[2] ?? "", text: match?.[3] ?? "" };
 }
 
-export async function relay({ site, config, resolver }: Opened, c: RelayCase): Promise<RelayCase["expect"]> {
-  const policy = makePolicy(site, makeRates(site, systemClock));
-  const peer = await identifyPeer(resolver, c.client);
-  const client: Client = {
-    address: c.client,
-    name: peer.name,
-    resolve: peer.resolve,
-    helo: c.helo ?? "client.test",
-    daemon: config.daemons[0]?.name ?? "MTA",
-    modifiers: config.daemons[0]?.modifiers ?? "",
-    localAddress: "127.0.0.2",
-    localPort: 25,
-  };
-  const connected = await policy.connect(client);
-  // A refused client hears it at its first command that matters, MAIL.
-  if (connected.kind === "reject") return answered(connected.close ? "connect" : "mail", connected.reply);
-  const mail = await policy.mail(client, c.from, `<${c.from}>`);
-  if (mail.kind === "reject") return answered("mail", mail.reply);
-  const rcpt = await policy.rcpt(client, c.from, c.to, `<${c.to}>`);
-  if (rcpt.kind === "reject") return answered("rcpt", rcpt.reply);
-  const accepted = {
-    stage: "rcpt" as const,
-    code: 250,
-    enhanced: "2.1.5",
-    text: `<${c.to}>... Recipient ok`,
-  };
-  // Nobody asks for the user of a message that will be dropped.
-  if ([connected, mail, rcpt].some((verdict) => verdict.kind === "discard")) return accepted;
-  const verified = await verifyRecipient(site, c.to, `<${c.to}>`, { modifiers: client.modifiers });
-  if (verified.kind === "refused") return answered("rcpt", verified.reply);
-  return verified.kind === "queued" ? { ...accepted, text: `${accepted.text} (will queue)` } : accepted;
+/** One relay question, asked over a whole session: the first refusal, or the reply to RCPT. */
+export async function relay(opened: Opened, c: RelayCase): Promise<RelayCase["expect"]> {
+  const talk = new Talk(opened, forgetful, c.client);
+  const steps: readonly (readonly [RelayCase["expect"]["stage"], string])[] = [
+    ["connect", ""],
+    ["helo", `${c.proto === "SMTP" ? "HELO" : "EHLO"} ${c.helo ?? "client.test"}`],
+    ["mail", `MAIL FROM:<${c.from}>${c.mailparams ?? ""}`],
+    ["rcpt", `RCPT TO:<${c.to}>`],
+  ];
+  try {
+    for (const [stage, command] of steps) {
+      if (command !== "") talk.send(`${command}\r\n`);
+      const reply = await talk.reply();
+      if (stage === "rcpt" || !/^2/.test(reply.at(-1) ?? "")) return answered(stage, reply);
+    }
+    throw new Error("unreachable");
+  } finally {
+    talk.close();
+  }
 }

@@ -4,7 +4,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Case, canonical, plainHost, titleOf } from "./cases.ts";
+import { session } from "./conversation.ts";
 import { alias, relay, rewrite, route } from "./decisions.ts";
+import { message } from "./messages.ts";
 import { readZone, type Zone } from "./resolver.ts";
 import { type Opened, openCase } from "./site.ts";
 
@@ -44,8 +46,10 @@ class Oracle {
         return rewrite(opened, c);
       case "relay":
         return relay(opened, c);
-      default:
-        throw new Error(`no driver for ${(c as Case).kind} yet`);
+      case "session":
+        return session(opened, c);
+      case "message":
+        return message(opened, c);
     }
   }
 }
@@ -57,10 +61,15 @@ function expected(c: Case): unknown {
     const deliveries = c.expect.deliveries.map((d) => ({ ...d, host: plainHost(d.host) }));
     return { ...c.expect, deliveries: sorted(deliveries), messages: sorted(c.expect.messages) };
   }
+  if (c.kind === "message") return { ...c.expect, sent: sorted(c.expect.sent) };
   return c.expect;
 }
 
 function normal(c: Case, answer: unknown): unknown {
+  if (c.kind === "message") {
+    const { replies, sent } = answer as { replies: unknown[]; sent: unknown[] };
+    return { replies, sent: sorted(sent) };
+  }
   if (c.kind !== "alias") return answer;
   const { deliveries, messages, exit } = answer as {
     deliveries: unknown[];
