@@ -153,6 +153,10 @@ function connectWords(shown: string, code: string): string {
       return `${shown}: No route to host`;
     case "ENETUNREACH":
       return `${shown}: Network is unreachable`;
+    case "ENOENT":
+      return `${shown}: No such file or directory`;
+    case "EACCES":
+      return `${shown}: Permission denied`;
     case "EHOSTDOWN":
       return `${shown}: Host is down`;
     default:

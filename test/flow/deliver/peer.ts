@@ -1,6 +1,7 @@
 // A scripted next hop on loopback: answers each command as the test says, records every byte, closes with the test.
 
 import { createServer, type Server, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 
 /** What the peer does at a step: lines to send, then perhaps close; null says nothing at all. */
 export type Act = { readonly say?: string; readonly close?: boolean } | null;
@@ -43,6 +44,8 @@ export interface Script {
   answer?(step: Step, line: string, nth: number, connection: number): Act | undefined;
   readonly address?: string;
   readonly path?: string;
+  /** STARTTLS works with these. */
+  readonly tls?: { readonly key: string; readonly cert: string };
   /** LMTP: one answer per accepted recipient after the dot. */
   readonly lmtp?: boolean;
 }
@@ -99,7 +102,8 @@ function usual(step: Step, line: string, script: Script): string {
   }
 }
 
-function serve(socket: Socket, script: Script, seen: Seen, connection: number): void {
+function serve(raw: Socket, script: Script, seen: Seen, connection: number): void {
+  let socket: Socket = raw;
   const counts = new Map<string, number>();
   const stream: Buffer[] = [];
   seen.streams.push(stream);
@@ -121,6 +125,18 @@ function serve(socket: Socket, script: Script, seen: Seen, connection: number): 
     seen.commands.push(text);
     const verb = (/^[A-Za-z]+/.exec(text)?.[0] ?? text).toUpperCase();
     if (verb === "MAIL" || verb === "RSET") accepted = 0;
+    if (
+      verb === "STARTTLS" &&
+      script.tls !== undefined &&
+      script.answer?.(verb, text, 1, connection) === undefined
+    ) {
+      socket.write("220 2.0.0 ready\r\n");
+      socket.removeAllListeners("data");
+      socket = new TLSSocket(raw, { isServer: true, ...script.tls });
+      socket.on("error", () => socket.destroy());
+      socket.on("data", take);
+      return;
+    }
     const go = act(verb, text);
     if (verb === "DATA" && go) data = Buffer.alloc(0);
     if (verb === "QUIT") socket.end();
@@ -128,7 +144,7 @@ function serve(socket: Socket, script: Script, seen: Seen, connection: number): 
   const message = (): void => {
     for (let i = 0; i < (script.lmtp === true ? accepted : 1); i++) act(".", ".");
   };
-  socket.on("data", (chunk: Buffer) => {
+  const take = (chunk: Buffer): void => {
     stream.push(chunk);
     rest = Buffer.concat([rest, chunk]);
     for (;;) {
@@ -150,6 +166,7 @@ function serve(socket: Socket, script: Script, seen: Seen, connection: number): 
       rest = rest.subarray(end + 2);
       line(text);
     }
-  });
+  };
+  socket.on("data", take);
   act("connect", "");
 }
