@@ -4,7 +4,7 @@
 import { type Applet, EX, type Io } from "./applets/applet.ts";
 import { APPLETS } from "./applets/registry.ts";
 import { BUILD } from "./base/build.ts";
-import { environment, exitNow, invocation, setExitStatus, workingDirectory } from "./sys/process.ts";
+import { environment, exitNow, invocation, workingDirectory } from "./sys/process.ts";
 import {
   askSecret,
   standardInput,
@@ -73,7 +73,8 @@ async function main(): Promise<number> {
   return applet.run(args, io, name);
 }
 
-main().then(setExitStatus, (e: unknown) => {
+// Output to files and pipes is written synchronously here, so nothing is cut; timers that outlive their use end with us.
+main().then(exitNow, (e: unknown) => {
   writeErr(`postern: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}\n`);
   exitNow(EX.SOFTWARE);
 });

@@ -106,12 +106,10 @@ export async function deliver(
   const done = await withoutDaemon(job, !line.verbose, async (gateway) => {
     const { spool } = gateway;
     if (spool === null) return { id: "", status: 75, messages: ["the queue cannot be used"] };
-    const answer = await submit({ site: gateway.site, intake: spool, clock: systemClock }, submission, input);
     const mode = gateway.configuration.options.DeliveryMode;
-    if (answer.id !== "" && mode !== "queueonly" && mode !== "deferred") {
-      spool.start(0);
-      await spool.flush([{ kind: "id", text: answer.id, negate: false }]);
-    }
+    if (mode !== "queueonly" && mode !== "deferred") spool.start(0);
+    const answer = await submit({ site: gateway.site, intake: spool, clock: systemClock }, submission, input);
+    await spool.idle();
     return answer;
   });
   return done.ok ? done.value : { id: "", status: 75, messages: [done.error] };
@@ -136,6 +134,7 @@ export async function runQueue(job: Job, call: Call): Promise<Result<true>> {
   if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
   const done = await withoutDaemon(job, false, async (gateway) => {
     gateway.spool?.start(0);
+    await gateway.spool?.idle();
     await gateway.spool?.flush(
       (call.selectors ?? []).map((s) => ({ kind: s.field, text: s.text, negate: s.negate })),
     );

@@ -90,6 +90,7 @@ export class Dispatcher {
 
   /** Resolves when the group has been tried, or need not be. */
   submit(group: Group): Promise<GroupResult> {
+    if (this.#stopped) return Promise.resolve({ ...untried(group, SHUTTING_DOWN), tried: false });
     const key = keyOf(group.mailer, group.host);
     let host = this.#hosts.get(key);
     if (host === undefined) {

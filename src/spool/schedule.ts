@@ -352,6 +352,11 @@ export class Schedule {
     }
   }
 
+  /** Resolves when nothing is being tried any more. */
+  async settled(): Promise<void> {
+    while (this.#rounds.size > 0) await Promise.all(this.#rounds);
+  }
+
   /** Ends attempts soon; resolves when all rounds have ended. */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
@@ -359,7 +364,7 @@ export class Schedule {
     this.#timer = null;
     this.#deps.dispatcher.stop();
     const cancel = this.#deps.clock.after(graceMs, () => this.#abort.abort());
-    while (this.#rounds.size > 0) await Promise.all(this.#rounds);
+    await this.settled();
     cancel();
   }
 }

@@ -303,6 +303,11 @@ export class Spool implements Intake {
     return this.#schedule.run(selectors, true);
   }
 
+  /** Resolves when nothing is being tried any more (jobs without a daemon). */
+  idle(): Promise<void> {
+    return this.#schedule.settled();
+  }
+
   /** Forgets the routing of messages that have not been delivered in part, and tries them (after a change of tables). */
   async requeue(selectors: readonly Selector[]): Promise<RunReport> {
     for (const entry of this.#store.entries.values()) {
