@@ -126,6 +126,10 @@ export const COMMAND_PARAMETERS_MAX = 17;
 /** AUTH exchanges that may fail before the connection ends, and the wait added by each. */
 export const AUTH_FAILURES_MAX = 3;
 export const AUTH_FAILURE_DELAY_MS = 1000;
+/** Milliseconds for which wrong passwords of an address are remembered, addresses remembered, and the longest wait they cost. */
+export const GUESS_MEMORY_MS = 10 * 60 * 1000;
+export const GUESS_ADDRESSES_MAX = 10_000;
+export const GUESS_DELAY_MS_MAX = 20_000;
 /** Steps of one AUTH exchange. */
 export const AUTH_STEPS_MAX = 10;
 /** Milliseconds a graceful stop waits for messages that are being received. */

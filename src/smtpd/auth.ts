@@ -1,7 +1,7 @@
 // AUTH (RFC 4954) with Sendmail's texts (semantics section 22): base64 lines around a SASL exchange. The exchange itself is sasl/'s;
 // here are the 334s, the bounds, the abort, and what a wrong guess costs.
 
-import { AUTH_FAILURE_DELAY_MS, AUTH_FAILURES_MAX, AUTH_STEPS_MAX } from "../base/limits.ts";
+import { AUTH_FAILURES_MAX, AUTH_STEPS_MAX } from "../base/limits.ts";
 import type { Mechanism, ServerExchange, ServerStep } from "../sasl/mechanism.ts";
 import type { Session } from "./session.ts";
 import { shortened } from "./wording.ts";
@@ -141,6 +141,7 @@ export class AuthExchange {
     const session = this.#session;
     session.auth = null;
     session.authFailures = 0;
+    session.guesses.succeeded(session.client.address);
     session.client = { ...session.client, auth: { identity, mechanism: this.#mechanism.name } };
     session.log(
       9,
@@ -154,8 +155,9 @@ export class AuthExchange {
     const session = this.#session;
     session.auth = null;
     const failures = ++session.authFailures;
+    const waitMs = session.guesses.failed(session.client.address);
     this.#log(reason);
-    await session.sleep(failures * AUTH_FAILURE_DELAY_MS);
+    await session.sleep(waitMs);
     if (session.closed) return;
     session.answer(535, "5.7.0", "authentication failed");
     if (failures >= AUTH_FAILURES_MAX) session.tooManyBad();
@@ -164,7 +166,7 @@ export class AuthExchange {
   #log(reason: string): void {
     this.#session.log(
       1,
-      `AUTH failure (${this.#mechanism.name}): ${reason}, relay=${this.#session.who}, count=${this.#session.authFailures}`,
+      `AUTH failure (${this.#mechanism.name}): ${reason}, relay=${this.#session.who}, count=${this.#session.guesses.failures(this.#session.client.address)}`,
     );
   }
 }

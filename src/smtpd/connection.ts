@@ -9,6 +9,7 @@ import type { DaemonSpec } from "../config/configuration.ts";
 import type { Client } from "../policy/policy.ts";
 import type { Socket } from "../sys/net.ts";
 import { greet } from "./greeting.ts";
+import type { Guesses } from "./guesses.ts";
 import { bracketed, plainAddress } from "./peer.ts";
 import type { Server } from "./server.ts";
 import type { Service, TlsFacts } from "./service.ts";
@@ -47,6 +48,7 @@ export class Connection extends SMTPConnection implements Wire {
     settings: Settings,
     daemon: DaemonSpec,
     origin: Origin | null,
+    guesses: Guesses,
     onGone: () => void,
   ) {
     super(server, socket, { id: "-" });
@@ -67,7 +69,12 @@ export class Connection extends SMTPConnection implements Wire {
       localAddress: plainAddress(origin?.localAddress ?? socket.localAddress ?? ""),
       localPort: origin?.localPort ?? socket.localPort ?? 0,
     };
-    this.conversation = new Session(service, settings, { client, daemon, encrypted: false, local }, this);
+    this.conversation = new Session(
+      service,
+      settings,
+      { client, daemon, encrypted: false, local, guesses },
+      this,
+    );
   }
 
   override _createParser(): SMTPStream {

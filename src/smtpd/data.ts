@@ -5,11 +5,12 @@ import { completeHeader } from "../mail/complete.ts";
 import type { Envelope, Origin } from "../mail/envelope.ts";
 import { reply } from "../mail/reply.ts";
 import type { Draft } from "../spool/intake.ts";
-import { DataGate } from "./datagate.ts";
+import { DataGate, type GateLimits } from "./datagate.ts";
 import type { Session } from "./session.ts";
 import type { Transaction } from "./transaction.ts";
 
 const NUL_REFUSED = reply(554, "5.6.1", "NUL byte not allowed");
+const EIGHT_BIT_REFUSED = reply(554, "5.6.1", "Eight bit data not allowed");
 const GO_AHEAD = reply(354, "", "End data with <CR><LF>.<CR><LF>");
 
 export function dataVerb(session: Session): Promise<void> | undefined {
@@ -46,10 +47,15 @@ async function open(session: Session, transaction: Transaction): Promise<void> {
   if (verdict.kind === "quarantine") transaction.fate.quarantine ||= verdict.reason;
   transaction.draft = session.service.intake.open();
   const id = transaction.draft.id;
-  transaction.gate = new DataGate(session.settings, (chunk) => transaction.draft?.write(chunk));
+  transaction.gate = new DataGate(gateLimits(session), (chunk) => transaction.draft?.write(chunk));
   transaction.received = (gate) => finish(session, transaction, gate, id);
   session.say(GO_AHEAD);
   session.expectData();
+}
+
+function gateLimits(session: Session): GateLimits {
+  const { sizeMax, headerMax, strictEightBit } = session.settings;
+  return { sizeMax, headerMax, watchEightBit: strictEightBit };
 }
 
 /** The gate has closed: answers, and drops the transaction. */
@@ -87,6 +93,7 @@ function refusal(session: Session, transaction: Transaction, gate: DataGate, id:
     return reply(552, "5.6.0", `Headers too large (${headerMax} max)`);
   }
   if (gate.hasNul) return NUL_REFUSED;
+  if (gate.hasEightBit && transaction.parameters.body !== "8BITMIME") return EIGHT_BIT_REFUSED;
   // Our own Received field counts (contract section 8).
   if (gate.hops + 1 > hopsMax) {
     const to = transaction.recipients[0]?.address ?? "";
@@ -112,7 +119,7 @@ async function commit(
   const { service } = session;
   const made = completeHeader(warned(session, raw), {
     id: draft.id,
-    hostName: service.hostName,
+    hostName: session.hostName,
     version: service.version,
     cfVersion: service.config.texts.cfVersion || service.version,
     origin,
@@ -137,7 +144,7 @@ async function commit(
 function warned(session: Session, header: Buffer): Buffer {
   if (session.protocol !== "" || session.local || !session.settings.privacy.has("authwarnings"))
     return header;
-  const line = `X-Authentication-Warning: ${session.service.hostName}: ${session.who} didn't use HELO protocol\r\n`;
+  const line = `X-Authentication-Warning: ${session.hostName}: ${session.who} didn't use HELO protocol\r\n`;
   return Buffer.concat([Buffer.from(line, "latin1"), header]);
 }
 

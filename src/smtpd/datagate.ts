@@ -33,6 +33,8 @@ export interface GateLimits {
   readonly sizeMax: number;
   /** MaxHeadersLength in bytes, 0: only the built-in bound. */
   readonly headerMax: number;
+  /** Look for bytes above 127 (EightBitMode strict); costs a second look at each byte. */
+  readonly watchEightBit?: boolean;
 }
 
 /** Takes body bytes in wire form; a promise asks the caller to wait (back-pressure). */
@@ -65,12 +67,15 @@ export class DataGate {
   hops = 0;
   hasNul = false;
   headerTooLarge = false;
+  /** Set only when `watchEightBit` asked for it. */
+  hasEightBit = false;
 
   readonly #sizeMax: number;
   readonly #headerMax: number;
   /** A line that is longer is refused or body before its end has come; long enough to tell which. */
   readonly #lineMax: number;
   readonly #sink: BodySink;
+  readonly #watchEightBit: boolean;
   #scan = LINE_START;
   /** Wire bytes of earlier chunks; at the end without the dot line. */
   #wire = 0;
@@ -89,6 +94,7 @@ export class DataGate {
     this.#headerMax = limits.headerMax > 0 ? limits.headerMax : HEADER_BYTES_MAX;
     this.#lineMax = Math.max(this.#headerMax, 2 * HEADER_NAME_BYTES_MAX);
     this.#sink = sink;
+    this.#watchEightBit = limits.watchEightBit === true;
   }
 
   /** Message bytes so far: CRLF counts two, stuffing dots none. */
@@ -112,6 +118,13 @@ export class DataGate {
 
   /** Takes `chunk` from `from` on; returns the index after the last byte that belongs to the message. */
   feed(chunk: Buffer, from: number): number {
+    const end = this.#scanChunk(chunk, from);
+    if (this.#watchEightBit && !this.hasEightBit)
+      for (let i = from; i < end; i++) if ((chunk[i] as number) > 127) this.hasEightBit = true;
+    return end;
+  }
+
+  #scanChunk(chunk: Buffer, from: number): number {
     const n = chunk.length;
     // `mark`: start of what is not yet handed on: the current line in the header, any bytes in the body.
     let mark = from;

@@ -13,7 +13,7 @@ const GREETING_BYTES_MAX = 2000;
 /** Values of the one-letter macros that a greeting may use; `$b` is the date, `$_` the client. */
 function macros(session: Session): Map<string, string> {
   const { service, client } = session;
-  const j = service.hostName;
+  const j = session.hostName;
   const dot = j.indexOf(".");
   return new Map([
     ["j", j],
@@ -55,6 +55,8 @@ export async function greet(session: Session, service: Service): Promise<void> {
     const peer = await identifyPeer(service.resolver, session.client.address);
     if (session.closed) return;
     session.identify({ ...session.client, ...peer });
+    if (session.daemon.modifiers.includes("h")) session.hostName = await interfaceName(session, service);
+    if (session.closed) return;
   }
   session.counted();
   const verdict = await service.policy.connect(session.client);
@@ -77,6 +79,12 @@ export async function greet(session: Session, service: Service): Promise<void> {
   session.open();
 }
 
+/** Modifier h: the name of the address that the client connected to, if it has a verified one. */
+async function interfaceName(session: Session, service: Service): Promise<string> {
+  const own = await identifyPeer(service.resolver, session.client.localAddress);
+  return own.resolve === "ok" ? own.name : service.hostName;
+}
+
 /** greet_pause: a client that cannot wait is not served (rule 1 of section 14). */
 async function talksFirst(session: Session, service: Service): Promise<boolean> {
   const pauseMs = session.local ? 0 : service.policy.greetPauseMs(session.client);
@@ -89,7 +97,7 @@ async function talksFirst(session: Session, service: Service): Promise<boolean> 
     `rejecting commands from ${session.who} due to pre-greeting traffic after ${seconds} seconds`,
   );
   session.refusal = reply(550, "5.0.0", "Command rejected");
-  session.say(reply(554, "", `${service.hostName} ESMTP not accepting messages`));
+  session.say(reply(554, "", `${session.hostName} ESMTP not accepting messages`));
   session.open();
   return true;
 }

@@ -81,7 +81,7 @@ async function greet(
   session.client = client;
   session.protocol = verb === "EHLO" ? "ESMTP" : "SMTP";
   const manner = proper ? "pleased to meet you" : "accepting invalid domain name";
-  const first = `${session.service.hostName} Hello ${session.who}, ${manner}`;
+  const first = `${session.hostName} Hello ${session.who}, ${manner}`;
   const lines = verb === "EHLO" ? [first, ...extensions(session)] : [first];
   session.say({ code: 250, enhanced: "", lines });
 }

@@ -21,7 +21,7 @@ export function rsetVerb(session: Session): undefined {
 }
 
 export function quitVerb(session: Session): undefined {
-  session.answer(221, "2.0.0", `${session.service.hostName} closing connection`);
+  session.answer(221, "2.0.0", `${session.hostName} closing connection`);
   session.close();
   return undefined;
 }
@@ -116,7 +116,7 @@ async function find(
 
 /** `Full Name <user@$j>`, `<user@host>`. */
 function verified(session: Session, entry: VerifiedAddress): string {
-  const address = entry.user.includes("@") ? entry.user : `${entry.user}@${session.service.hostName}`;
+  const address = entry.user.includes("@") ? entry.user : `${entry.user}@${session.hostName}`;
   return entry.fullName === "" ? `<${address}>` : `${entry.fullName} <${address}>`;
 }
 

@@ -46,6 +46,7 @@ function receive(session: Session, argument: string): Promise<void> | undefined 
 
 function refuse(session: Session, answer: Reply): undefined {
   session.badRecipients++;
+  session.log(6, `${session.who}: ${answer.code} ${answer.enhanced} ${answer.lines.join(" ")}`);
   session.say(answer);
   return undefined;
 }

@@ -8,6 +8,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { DaemonSpec } from "../config/configuration.ts";
 import type { Socket } from "../sys/net.ts";
 import { Connection, type Origin } from "./connection.ts";
+import { Guesses } from "./guesses.ts";
 import { NO_DAEMON, type Service } from "./service.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 
@@ -103,10 +104,14 @@ class Daemon implements Smtpd {
   #full = false;
   #closing: (() => void) | null = null;
   readonly #detached: Server;
+  readonly #guesses: Guesses;
+  /** Connections that wait for their second (ConnectionRateThrottle). */
+  #waiting = 0;
 
   constructor(service: Service) {
     this.#service = service;
     this.#settings = settingsOf(service.config);
+    this.#guesses = new Guesses(service.clock);
     this.#detached = new Server(
       () => {},
       () => {},
@@ -175,8 +180,10 @@ class Daemon implements Smtpd {
     const wait = this.#throttle(listener);
     if (wait === 0) this.#start(server, socket, listener.daemon, null, () => {});
     else {
+      this.#waiting++;
       socket.on("error", () => socket.destroy());
       this.#service.clock.after(wait, () => {
+        this.#waiting--;
         if (!socket.destroyed) this.#start(server, socket, listener.daemon, null, () => {});
       });
     }
@@ -192,7 +199,7 @@ class Daemon implements Smtpd {
       for (const connection of this.#connections)
         if (connection.conversation.daemon.name === daemon.name) mine++;
     }
-    const room = !this.#suspended && this.#connections.size < all && mine < own;
+    const room = !this.#suspended && this.#connections.size + this.#waiting < all && mine < own;
     if (!room && !this.#full && !this.#suspended)
       this.#service.log.line(
         1,
@@ -218,12 +225,21 @@ class Daemon implements Smtpd {
   }
 
   #start(server: Server, socket: Socket, daemon: DaemonSpec, origin: Origin | null, done: () => void): void {
-    const connection = new Connection(server, socket, this.#service, this.#settings, daemon, origin, () => {
-      this.#connections.delete(connection);
-      this.stats.connections = this.#connections.size;
-      done();
-      if (this.#connections.size === 0) this.#closing?.();
-    });
+    const connection = new Connection(
+      server,
+      socket,
+      this.#service,
+      this.#settings,
+      daemon,
+      origin,
+      this.#guesses,
+      () => {
+        this.#connections.delete(connection);
+        this.stats.connections = this.#connections.size;
+        done();
+        if (this.#connections.size === 0) this.#closing?.();
+      },
+    );
     this.#connections.add(connection);
     this.stats.connections = this.#connections.size;
     this.stats.accepted++;

@@ -15,6 +15,7 @@ import type { DaemonSpec } from "../config/configuration.ts";
 import { formatReply, type Reply, reply } from "../mail/reply.ts";
 import type { Client } from "../policy/policy.ts";
 import type { AuthExchange } from "./auth.ts";
+import type { Guesses } from "./guesses.ts";
 import type { Service } from "./service.ts";
 import type { Settings } from "./settings.ts";
 import { Throttle, type ThrottleName } from "./throttle.ts";
@@ -38,6 +39,8 @@ export interface SessionStart {
   readonly encrypted: boolean;
   /** True for -bs: a local process, no DNS name. */
   readonly local: boolean;
+  /** Wrong passwords by address, of all sessions. */
+  readonly guesses: Guesses;
 }
 
 export class Session {
@@ -46,7 +49,10 @@ export class Session {
   readonly daemon: DaemonSpec;
   readonly wire: Wire;
   readonly throttle: Throttle;
+  readonly guesses: Guesses;
   readonly local: boolean;
+  /** $j, or the interface's own name with DaemonPortOptions modifier h. */
+  hostName: string;
   client: Client;
   /** "name [1.2.3.4] (may be forged)", as replies, logs and Received say it. */
   who: string;
@@ -86,6 +92,8 @@ export class Session {
     this.service = service;
     this.settings = settings;
     this.daemon = start.daemon;
+    this.guesses = start.guesses;
+    this.hostName = service.hostName;
     this.client = start.client;
     this.local = start.local;
     this.encrypted = start.encrypted;
@@ -170,7 +178,7 @@ export class Session {
 
   #shutdown(): void {
     if (this.closed) return;
-    this.say(reply(421, "4.3.2", `${this.service.hostName} System going down`));
+    this.say(reply(421, "4.3.2", `${this.hostName} System going down`));
     this.close();
   }
 
@@ -284,7 +292,7 @@ export class Session {
   }
 
   tooManyBad(): void {
-    this.answer(421, "4.7.0", `${this.service.hostName} Too many bad commands; closing connection`);
+    this.answer(421, "4.7.0", `${this.hostName} Too many bad commands; closing connection`);
     this.close();
   }
 
@@ -375,7 +383,7 @@ export class Session {
 
   #lineTooLong(bytes: number): boolean {
     this.log(6, `${this.who}: SMTP violation, input too long: ${bytes}`);
-    this.answer(421, "4.7.0", `${this.service.hostName} Command too long, possible attack ${this.who}`);
+    this.answer(421, "4.7.0", `${this.hostName} Command too long, possible attack ${this.who}`);
     this.close();
     return true;
   }
@@ -405,7 +413,7 @@ export class Session {
 
   #foreign(word: string): undefined {
     this.log(1, `${this.who}: probable open proxy: command=${word.slice(0, 40)}`);
-    this.answer(421, "4.7.0", `${this.service.hostName} Rejecting open proxy ${this.who}`);
+    this.answer(421, "4.7.0", `${this.hostName} Rejecting open proxy ${this.who}`);
     this.close();
     return undefined;
   }
@@ -480,7 +488,7 @@ export class Session {
     if (e instanceof AssertionError) throw e;
     this.log(0, `SYSERR: session of ${this.who}: ${e instanceof Error ? e.stack : String(e)}`);
     this.#busy = false;
-    this.answer(421, "4.3.0", `${this.service.hostName} Internal error, closing connection`);
+    this.answer(421, "4.3.0", `${this.hostName} Internal error, closing connection`);
     this.close();
   }
 }

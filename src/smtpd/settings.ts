@@ -21,6 +21,8 @@ export interface Settings {
   readonly smtpUtf8: boolean;
   readonly requireTls: boolean;
   readonly requestClientCert: boolean;
+  /** EightBitMode strict: 8-bit bytes only when BODY=8BITMIME was declared. */
+  readonly strictEightBit: boolean;
   readonly greeting: string;
 }
 
@@ -48,6 +50,7 @@ export function settingsOf(config: Configuration): Settings {
     smtpUtf8: flag(config, "SMTPUTF8"),
     requireTls: flag(config, "RequireTLS"),
     requestClientCert: !o.TLSSrvOptions.includes("V"),
+    strictEightBit: o.EightBitMode === "strict",
     greeting: o.SmtpGreetingMessage,
   };
 }

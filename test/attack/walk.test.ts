@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { Guesses } from "../../src/smtpd/guesses.ts";
 import { NO_DAEMON } from "../../src/smtpd/service.ts";
 import { Session } from "../../src/smtpd/session.ts";
 import { settingsOf } from "../../src/smtpd/settings.ts";
@@ -206,7 +207,7 @@ describe("ST-08", () => {
       const session = new Session(
         stage.service,
         settings,
-        { client, daemon: NO_DAEMON, encrypted: false, local: false },
+        { client, daemon: NO_DAEMON, encrypted: false, local: false, guesses: new Guesses(timeless) },
         wire,
       );
       session.open();

@@ -30,7 +30,7 @@ function dialogsOf(text: string): Dialog[] {
   return dialogs;
 }
 
-function unescape(text: string): string {
+function bytesOf(text: string): string {
   return text.replace(/\\(r|n|0|t|\\|x[0-9a-f]{2})/g, (_all, c: string) => {
     switch (c) {
       case "r":
@@ -101,9 +101,9 @@ async function perform(dialog: Dialog): Promise<void> {
   for (const line of dialog.lines) {
     lineNumber++;
     const where = `${dialog.name}, line ${lineNumber}: ${line}`;
-    if (line.startsWith("C: ")) talk.send(`${unescape(line.slice(3))}\r\n`);
+    if (line.startsWith("C: ")) talk.send(`${bytesOf(line.slice(3))}\r\n`);
     else if (line === "C:") talk.send("\r\n");
-    else if (line.startsWith("C. ")) talk.send(unescape(line.slice(3)));
+    else if (line.startsWith("C. ")) talk.send(bytesOf(line.slice(3)));
     else if (line === "EOF") assert.equal(await talk.line(), null, where);
     else {
       const heard = await talk.line();
