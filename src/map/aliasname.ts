@@ -26,15 +26,20 @@ export function aliasName(written: string, isLocal: (host: string) => boolean): 
   const name = written.length > WRITTEN_BYTES_MAX ? "" : bare(written);
   if (name === "" || name === '""' || name.length > NAME_BYTES_MAX)
     return { ok: false, messages: [], exit: EXIT_SOFTWARE };
+  // Sendmail tells this too, but stores the rest of the line as a name that nothing can look up.
+  if (isUnbalanced(written))
+    return { ok: false, messages: [`${written}... Unbalanced '"'`], exit: EXIT_SOFTWARE };
   const refuse = (reason?: string): AliasName => ({
     ok: false,
     messages: [
       ...(reason === undefined ? [] : [`${written}... ${reason}`]),
-      `${written}... cannot alias non-local names`,
+      `${written.replace(/[\x00-\x1f\x7f]/g, "?")}... cannot alias non-local names`,
     ],
     exit: reason === undefined ? EXIT_SOFTWARE : EXIT_USAGE,
   });
-  if (name.length > 1 && hasUnquoted(name, ",")) return refuse("Invalid route address");
+  // A comma in front of something else begins a route ("@a,@b:user@dom" without its end).
+  const comma = name.endsWith(",") ? lastUnquoted(name.slice(0, -1), ",") : lastUnquoted(name, ",");
+  if (comma >= 0) return refuse("Invalid route address");
   const { user, host } = splitHost(name);
   if (host !== null && user === "") return refuse("User address required");
   if (host === "") return refuse("Hostname required");
@@ -86,6 +91,16 @@ function closingQuote(text: string, from: number): number {
   return Math.min(i, text.length - 1);
 }
 
+/** Does a quoted string begin that never ends? */
+function isUnbalanced(text: string): boolean {
+  let open = false;
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === "\\") i += 1;
+    else if (text[i] === '"') open = !open;
+  }
+  return open;
+}
+
 /** The position of the last unquoted `wanted`, -1 when there is none. */
 function lastUnquoted(text: string, wanted: string): number {
   let last = -1;
@@ -112,5 +127,5 @@ function splitHost(name: string): { readonly user: string; readonly host: string
 function unquoted(name: string): string {
   if (name.length < 2 || !name.startsWith('"') || closingQuote(name, 0) !== name.length - 1) return name;
   const inner = name.slice(1, -1);
-  return inner === "" || /[ \t<>()@,;|/]/.test(inner) ? name : inner;
+  return inner === "" || /[ \t<>()@;|/]/.test(inner) ? name : inner;
 }

@@ -209,6 +209,23 @@ const CASES: readonly Case[] = [
     entries: { ",": "a", 'a.b"c d"': "e", x: "y", "x;y": "z", "x.y": "z" },
   },
   {
+    name: "a comma at the end of a name is part of it, one inside begins a route; tabs are not printed",
+    source: 'a\t.,: x\nb,\tb: y\n"+,BA": z\n',
+    messages: ["line 2: b,\tb... Invalid route address", "line 2: b,?b... cannot alias non-local names"],
+    exit: 64,
+    summary: "2 aliases, longest 1 bytes, 9 bytes total",
+    entries: { "a.,": "x", "+,ba": "z" },
+  },
+  {
+    // Sendmail tells it, exits 0 and stores the garbage `"ab: c`; we do not store it.
+    name: "a quote that is not closed",
+    source: '"ab: c\nok: d\n',
+    messages: [`line 1: "ab... Unbalanced '"'`],
+    exit: 70,
+    summary: "1 aliases, longest 1 bytes, 3 bytes total",
+    entries: { ok: "d" },
+  },
+  {
     name: "an error is told with the last line of its continuation",
     source: " lead\n lead2\na: b\n lead3\nnoc\n cont\n lead4\nc: d\n",
     messages: ["line 2: Non-continuation line starts with space", "line 7: missing colon"],
