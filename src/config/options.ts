@@ -14,16 +14,7 @@ type Row = (typeof OPTION_TABLE)[number];
 export type Options = { readonly [R in Row as R["name"]]: R["default"] };
 
 /** What goaway stands for. */
-const GOAWAY = [
-  "authwarnings",
-  "noexpn",
-  "novrfy",
-  "noverb",
-  "needmailhelo",
-  "needexpnhelo",
-  "needvrfyhelo",
-  "noactualrecipient",
-];
+const GOAWAY = ["authwarnings", "noexpn", "novrfy", "noverb", "needmailhelo", "needexpnhelo", "needvrfyhelo"];
 
 const BY_NAME = new Map(OPTION_ROWS.map((row) => [row.name.toLowerCase(), row]));
 const BY_LETTER = new Map(OPTION_ROWS.filter((row) => row.letter !== "").map((row) => [row.letter, row]));

@@ -43,6 +43,8 @@ export interface NoticeFacts {
   /** ENVID, still xtext; "" when there was none. */
   readonly envid: string;
   readonly recipients: readonly NoticeRecipient[];
+  /** PrivacyOptions noactualrecipient: who an alias stands for is not told. */
+  readonly hideActualRecipient?: boolean;
   /** Milliseconds after which a late message is warned of or given up, 0 when that is not why. */
   readonly lateMs: number;
   readonly returnMs: number;
@@ -252,7 +254,9 @@ function recipientFields(facts: NoticeFacts, r: NoticeRecipient): string[] {
   if (r.orcpt !== undefined) lines.push(`Original-Recipient: ${clean(originalRecipient(r.orcpt))}`);
   const final = r.via !== "" ? r.via : r.address;
   lines.push(`Final-Recipient: RFC822; ${clean(final)}`);
-  if (final !== r.address) lines.push(`X-Actual-Recipient: ${actualType(r.address)}; ${clean(r.address)}`);
+  // Sendmail names it also when it is the final recipient itself.
+  if (facts.hideActualRecipient !== true)
+    lines.push(`X-Actual-Recipient: ${actualType(r.address)}; ${clean(actualAddress(facts, r.address))}`);
   lines.push(`Action: ${ACTIONS[r.action]}`, `Status: ${r.status}`);
   if (r.remote !== "") lines.push(`Remote-MTA: DNS; ${clean(r.remote)}`);
   if (r.diagnostic !== "") lines.push(`Diagnostic-Code: ${r.diagnosticType}; ${clean(r.diagnostic)}`);
@@ -272,6 +276,11 @@ const ACTIONS = {
 
 function actualType(address: string): string {
   return /^[|/]/.test(address) ? "X-Unix" : "rfc822";
+}
+
+/** A bare name with our host behind it. */
+function actualAddress(facts: NoticeFacts, address: string): string {
+  return address.includes("@") || /^[|/":]/.test(address) ? address : `${address}@${facts.hostName}`;
 }
 
 /** `rfc822;a+2Bb@c` as `rfc822; a+b@c`. */

@@ -180,6 +180,7 @@ export class Notices {
       receivedFromMta: original === null ? "" : mtaOf(original.envelope),
       envid: original?.envelope.envid ?? "",
       recipients,
+      hideActualRecipient: settings.noActualRecipient ?? false,
       lateMs,
       returnMs,
       retryUntilMs: now + Math.max(0, returnMs - (store.time.now() - entry.arrivedSpoolMs)),

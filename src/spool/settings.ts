@@ -27,6 +27,8 @@ export interface Settings {
   readonly postmasterCopy: string;
   /** Bounces carry the header only (PrivacyOptions nobodyreturn). */
   readonly noBodyReturn: boolean;
+  /** Bounces do not name the address that an alias led to (PrivacyOptions noactualrecipient). */
+  readonly noActualRecipient?: boolean;
   /** No success notices (PrivacyOptions noreceipts). */
   readonly noReceipts: boolean;
   /** Milliseconds that an interactive client waits for the next hop. */
@@ -63,6 +65,7 @@ export function settingsFrom(options: Options, deadlineMs: number): Settings {
     doubleBounce: options.DoubleBounceAddress,
     postmasterCopy: options.PostmasterCopy,
     noBodyReturn: privacy.includes("nobodyreturn"),
+    noActualRecipient: privacy.includes("noactualrecipient"),
     noReceipts: privacy.includes("noreceipts"),
     deadlineMs,
   };

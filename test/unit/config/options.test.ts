@@ -143,7 +143,6 @@ for (const { conf, input, expected } of [
       "needmailhelo",
       "needexpnhelo",
       "needvrfyhelo",
-      "noactualrecipient",
     ],
   },
   { conf: "confDELIVERY_MODE", input: "i", expected: "interactive" },
