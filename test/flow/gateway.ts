@@ -196,6 +196,7 @@ export async function send(
   try {
     const steps = [`EHLO ${helo}`, `MAIL FROM:<${from}>`, ...to.map((r) => `RCPT TO:<${r}>`), "DATA"];
     let last = await client.reply();
+    if (!last.startsWith("2")) return last;
     for (const step of steps) {
       last = await client.say(step);
       if (!/^[23]/.test(last)) return last;
