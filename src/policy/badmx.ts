@@ -1,4 +1,5 @@
 // badmx: a sender whose MX records cannot be true (an address instead of a name, hosts in private networks) is refused.
+// Asked at MAIL, only where nothing else has decided about the sender; a lookup failure is a 450.
 
 import type { Site } from "../route/site.ts";
 import { type Decision, PASS, refuseWith } from "./decision.ts";

@@ -1,4 +1,5 @@
 // The client as the rules see it: its name is trusted only when the forward lookup confirmed it (${client_name}).
+// Every rule asks here, so that no check can be talked into believing a forged name.
 
 import type { Site } from "../route/site.ts";
 import { addressKey } from "./access.ts";

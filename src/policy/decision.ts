@@ -1,4 +1,5 @@
 // What the checks say among themselves, and how it becomes the reply that the client sees (semantics section 13, values and texts).
+// One place for what OK, REJECT, DISCARD, ERROR: and bare texts mean, so that connection, sender and recipient agree.
 
 import { type Reply, reply } from "../mail/reply.ts";
 import { errorReply, prefixed } from "../route/resolve.ts";

@@ -53,7 +53,7 @@ export async function checkDnsbl(site: Site, client: Client): Promise<Decision> 
   return PASS;
 }
 
-/** enhdnsbl counts only the results it names (written with a trailing dot); none named: any. */
+/** enhdnsbl counts only the results it names (written with a trailing dot); none named means all. */
 function counts(spec: DnsblSpec, answers: readonly string[]): boolean {
   if (!spec.enhanced || spec.results.length === 0) return true;
   return answers.some((answer) => spec.results.includes(`${answer}.`) || spec.results.includes(answer));

@@ -1,4 +1,5 @@
 // Texts of the configuration with parts that are filled in: `"550 Mail from " $&{client_addr} " refused"` (dnsbl, reject messages).
+// Only names that the caller gives are filled in; everything else is text.
 
 /** Fills in `$&{name}` and `${name}`; quoted parts keep their blanks, words outside of quotes are joined by one blank. */
 export function filledIn(template: string, values: ReadonlyMap<string, string>): string {
