@@ -1,12 +1,13 @@
 // m4 /etc/mail/sendmail.mc > /etc/mail/sendmail.cf: compiles a configuration, the result on standard output is JSON.
 // Options of the real m4 that the usual Makefiles give (-D, -I, -U) are accepted; cf.m4 before the .mc is not needed.
 
-import { compileMc, formatMessage } from "../config/compile.ts";
+import { found } from "../base/result.ts";
+import { type Compilation, compileFound, compileMc, formatMessage } from "../config/compile.ts";
 import { formatCompiled } from "../config/compiled.ts";
 import { renderReference } from "../config/document.ts";
 import { readFileLookup } from "../sys/files.ts";
-import { absolutePath } from "../sys/path.ts";
-import { type Applet, EX } from "./applet.ts";
+import { absolutePath, directoryOf } from "../sys/path.ts";
+import { type Applet, EX, type Io } from "./applet.ts";
 
 const SENDMAIL_M4 = /(^|\/)(cf|cfhead|proto)\.m4$/;
 
@@ -46,14 +47,8 @@ status 78; then nothing is written. Warnings go to standard error.
       io.err(`${m4.help.split("\n")[0]}\n`);
       return EX.USAGE;
     }
-    const path = file === "-" ? file : file.startsWith("/") ? file : absolutePath(io.cwd, file);
-    const input = file === "-" ? await readAll(io.stdin) : null;
-    const result = compileMc(
-      path,
-      (name) => (name === "-" && input !== null ? { kind: "found", value: input } : readFileLookup(name)),
-      undefined,
-      defines,
-    );
+    const result =
+      file === "-" ? await fromInput(io, defines) : fromFile(absolutePath(io.cwd, file), defines);
     for (const warning of result.warnings)
       io.err(`${formatMessage(warning.place, `warning: ${warning.message}`)}\n`);
     for (const error of result.errors) io.err(`${formatMessage(error.place, error.message)}\n`);
@@ -62,6 +57,18 @@ status 78; then nothing is written. Warnings go to standard error.
     return EX.OK;
   },
 };
+
+/** /etc/mail in the file means its own folder, so that the result is fresh wherever the folder is put. */
+function fromFile(path: string, defines: readonly string[]): Compilation {
+  const place = { mail: directoryOf(path), root: null, mc: path, compiled: null };
+  return compileFound(place, readFileLookup, undefined, defines);
+}
+
+async function fromInput(io: Io, defines: readonly string[]): Promise<Compilation> {
+  const input = await readAll(io.stdin);
+  const reader = (name: string) => (name === "-" ? found(input) : readFileLookup(name));
+  return compileMc("-", reader, undefined, defines);
+}
 
 /** A configuration on standard input is read up to this size. */
 const INPUT_BYTES_MAX = 1024 * 1024;

@@ -1,7 +1,7 @@
 // From what the directives recorded to the finished Configuration: option values, classes, relays, listeners, mailers,
 // and the checks that need the whole (semantics sections 1 to 4, contract section 8).
 
-import type { Configuration, Place, RelayTarget } from "./configuration.ts";
+import type { Configuration, DaemonSpec, Place, RelayTarget } from "./configuration.ts";
 import { KNOWN_CONF_NAMES, LOST_OPTIONS, OBSOLETE_NAMES } from "./confnames.ts";
 import { builtInMailers, MAILER_SETTING } from "./mailers.ts";
 import type { McState } from "./mcstate.ts";
@@ -189,7 +189,16 @@ function checkOptions(state: McState, given: Options, start: Place): Options {
 function checkNames(state: McState): void {
   for (const name of state.m4.names()) {
     const macro = state.m4.macro(name);
-    if (macro === undefined || !/^conf[A-Z]/.test(name) || PRESET_NAMES.has(name)) continue;
+    if (macro === undefined || PRESET_NAMES.has(name)) continue;
+    const meant = /^\W+([A-Za-z_]\w*)\W*$|^([A-Za-z_]\w*)\W+$/.exec(name);
+    if (meant !== null) {
+      const plain = meant[1] ?? meant[2];
+      state.warn(
+        macro.place,
+        `"${name}" is never read; names are quoted like this: define(\`${plain}', ...)`,
+      );
+    }
+    if (!/^conf[A-Z]/.test(name) || meant !== null) continue;
     const obsolete = OBSOLETE_NAMES.get(name);
     if (obsolete !== undefined) state.warn(macro.place, obsolete);
     else if (!KNOWN_CONF_NAMES.has(name))
@@ -219,7 +228,8 @@ function target(state: McState, name: string, fallback: string, start: Place): R
   const match = /^([A-Za-z][\w-]*):(.*)$/s.exec(text);
   const mailer = match?.[1] ?? fallback;
   const host = (match === null ? text : (match[2] ?? "")).trim();
-  if (/[\s,]/.test(host) && mailer !== "error") state.error(place, `${name}: "${host}" is not a host`);
+  if (/[\s,'"`@<>]/.test(host) && mailer !== "error" && mailer !== "local")
+    state.error(place, `${name}: "${host}" is not a host`);
   else if (host === "") state.error(place, `${name}: "${text}" names no host`);
   else if (/^\[[^\]]*$/.test(host)) state.error(place, `${name}: a ] is missing in "${host}"`);
   if (mailer !== "error" && mailer !== "local" && !state.mailers.has(mailer)) {
@@ -237,6 +247,35 @@ function mailerName(state: McState, conf: string, fallback: string, start: Place
   if (state.m4.macro(conf) !== undefined && !state.mailers.has(name))
     state.error(placeOf(state, conf, start), `${conf}: no MAILER() declares "${name}"`);
   return name;
+}
+
+function domainName(state: McState, start: Place): string {
+  const name = state.value("confDOMAIN_NAME").trim();
+  if (/[\s,'"`@<>]/.test(name))
+    state.error(
+      placeOf(state, "confDOMAIN_NAME", start),
+      `confDOMAIN_NAME: "${name}" is not the name of a host`,
+    );
+  return name;
+}
+
+/** Listeners that cannot do what they are asked for. */
+function checkListeners(
+  state: McState,
+  daemons: readonly DaemonSpec[],
+  options: Options,
+  start: Place,
+): void {
+  for (const [index, { name, modifiers }] of daemons.entries()) {
+    const at = state.daemons[index]?.place ?? start;
+    if (modifiers.includes("s") && (options.ServerCertFile === "" || options.ServerKeyFile === ""))
+      state.warn(
+        at,
+        `listener ${name} (M=s) begins with TLS and there is no confSERVER_CERT with confSERVER_KEY`,
+      );
+    if (modifiers.includes("a") && options.AuthMechanisms.length === 0)
+      state.warn(at, `listener ${name} (M=a) demands AUTH and there is no mechanism in confAUTH_MECHANISMS`);
+  }
 }
 
 /** `"550 text"` without the quotes of the rules. */
@@ -301,13 +340,15 @@ export function assemble(state: McState, sources: Configuration["sources"], star
   const options = readOptions(state, start);
   const relayMailer = mailerName(state, "confRELAY_MAILER", "relay", start);
   const clients = outgoing(state);
+  const daemons = listeners(state);
+  checkListeners(state, daemons, options, start);
   return {
     format: "postern-configuration",
     version: 1,
     sources,
     options,
     features: state.features,
-    domainName: state.value("confDOMAIN_NAME").trim(),
+    domainName: domainName(state, start),
     classes: classes(state, start),
     classFiles: state.classFiles,
     masqueradeAs: state.value("MASQUERADE_NAME").trim(),
@@ -321,7 +362,7 @@ export function assemble(state: McState, sources: Configuration["sources"], star
     localMailer: mailerName(state, "confLOCAL_MAILER", "local", start),
     smtpMailer: mailerName(state, "confSMTP_MAILER", "esmtp", start),
     relayMailer,
-    daemons: listeners(state),
+    daemons,
     client: clients[0] ?? null,
     clients,
     rejectMessage: refusalText(state, "confREJECT_MSG", "550 Access denied", start),

@@ -1,7 +1,8 @@
 // Directives that add names to classes, one line each: domains, users, relays, virtual hosts, and the files that hold them.
 // Names are separated by blanks (C lines); a second argument is not read by Sendmail, so it is warned of.
 
-import type { Directive } from "./mcstate.ts";
+import type { Place } from "./configuration.ts";
+import type { Directive, McState } from "./mcstate.ts";
 
 /** Directive, class, and whether the argument is a file. */
 type Row = readonly [name: string, classes: readonly string[], file: boolean, doc: string];
@@ -47,6 +48,23 @@ export const CLASS_DIRECTIVES: readonly Directive[] = ROWS.map(([name, classes, 
     }
     if (!file && name !== "TRUST_AUTH_MECH" && text.includes(","))
       state.warn(call.place, `${name}: names are separated by blanks, the comma becomes part of a name`);
+    if (!file) warnMembers(state, call.place, name, text);
     return undefined;
   },
 }));
+
+/** Members that match nothing in Sendmail, because a class is a set of names and not of patterns. */
+function warnMembers(state: McState, place: Place, name: string, text: string): void {
+  for (const member of text.split(/\s+/)) {
+    const network = /^(\d+(?:\.\d+)*)\/(\d+)$/.exec(member);
+    if (network !== null) {
+      const labels = (network[1] ?? "").split(".").slice(0, Math.floor(Number(network[2]) / 8));
+      const instead = Number(network[2]) % 8 === 0 && labels.length > 0 ? `; write ${labels.join(".")}` : "";
+      state.warn(
+        place,
+        `${name}: ${member} matches nothing, networks are written as leading numbers${instead}`,
+      );
+    } else if (member.includes("*"))
+      state.warn(place, `${name}: ${member} matches nothing, there are no patterns in a class`);
+  }
+}

@@ -49,6 +49,8 @@ class SourceTree {
 
   /** Text of a file, recorded with its hash. */
   read(path: string): Lookup<{ file: string; text: string }> {
+    // Reading a device may never end.
+    if (/^\/(dev|proc|sys)\//.test(path)) return tempfail(`${path} is not a file for configurations`);
     const bytes = this.#reader(path);
     if (bytes.kind !== "found") return bytes;
     if (bytes.value.length > CONFIGURATION_FILE_BYTES_MAX)
@@ -179,9 +181,10 @@ export function compileFound(
   found: Found & { mc: string },
   read: SourceReader,
   build: BuildFacts = THIS_BUILD,
+  defines: readonly string[] = [],
 ): Compilation {
   const reader = folderReader(found.mail, read);
-  const result = compileMc(`${SETTINGS}/${baseName(found.mc)}`, reader, build);
+  const result = compileMc(`${SETTINGS}/${baseName(found.mc)}`, reader, build, defines);
   return {
     ...result,
     errors: shown(found.mail, result.errors),

@@ -5,6 +5,7 @@ import type { Place } from "./configuration.ts";
 import type { M4Piece } from "./m4.ts";
 import { parseMailerLine } from "./mailers.ts";
 import type { McState } from "./mcstate.ts";
+import { suggestion } from "./nearest.ts";
 
 /** One line of output with the place of its first visible character. */
 export interface RawLine {
@@ -12,12 +13,17 @@ export interface RawLine {
   readonly place: Place;
 }
 
-/** Cuts pieces of output into lines; blank lines and # comments are left out, continuation lines are joined. */
-export function rawLines(pieces: readonly M4Piece[]): RawLine[] {
+/**
+ * Cuts pieces of output into lines; blank lines and # comments are left out, continuation lines are joined. `bySource`: text from
+ * different lines of the source is kept apart even where dnl took the line end between them.
+ */
+export function rawLines(pieces: readonly M4Piece[], bySource = false): RawLine[] {
   const lines: { text: string; place: Place | null }[] = [{ text: "", place: null }];
   for (const { text, place } of pieces) {
     for (const [index, part] of text.split("\n").entries()) {
-      if (index > 0) lines.push({ text: "", place: null });
+      const open = lines.at(-1)?.place ?? null;
+      const apart = bySource && open !== null && (open.line !== place.line || open.file !== place.file);
+      if (index > 0 || apart) lines.push({ text: "", place: null });
       const line = lines.at(-1);
       if (line === undefined) continue;
       line.text += part;
@@ -154,10 +160,10 @@ export const MAILER_SECTION = 7;
 /** Reads everything that was left over as text, in all diversions. */
 export function readLeftovers(state: McState): void {
   for (const [number, pieces] of [...state.m4.diversions].sort(([a], [b]) => a - b)) {
-    const lines = rawLines(pieces);
+    const section = state.sections.get(number);
+    const lines = rawLines(pieces, section === undefined);
     const [first] = lines;
     if (first === undefined) continue;
-    const section = state.sections.get(number);
     if (number === CONFIG_SECTION || number === MAILER_SECTION)
       for (const line of lines) configLine(state, line, section?.text ?? "LOCAL_CONFIG");
     else if (section !== undefined) {
@@ -175,7 +181,15 @@ export function readLeftovers(state: McState): void {
             : "";
         const call = /^([A-Z_]{4,})\s+\(/.exec(line.text);
         const blank = call === null ? "" : ` (no blank may stand between ${call[1]} and its parenthesis)`;
-        state.error(line.place, `stray text "${excerpt(line.text)}"${blank || hint}`);
+        const word = /^([A-Za-z_]{4,})\(/.exec(line.text)?.[1];
+        const near =
+          word === undefined
+            ? ""
+            : suggestion(
+                word,
+                state.m4.names().filter((name) => name.length > 3),
+              );
+        state.error(line.place, `stray text "${excerpt(line.text)}"${blank || hint || near}`);
       }
   }
 }

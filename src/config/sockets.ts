@@ -3,6 +3,7 @@
 
 import { err, ok, type Result } from "../base/result.ts";
 import type { DaemonSpec, Place } from "./configuration.ts";
+import type { M4Call } from "./m4.ts";
 import type { Directive, McState } from "./mcstate.ts";
 
 /** Length of the queue of connections that wait to be accepted, when Listen= is not given. */
@@ -282,6 +283,13 @@ export function outgoing(state: McState): DaemonSpec[] {
   return readAll(state, state.clients, "ClientPortOptions").map(({ spec }) => spec);
 }
 
+/** Without quotes the commas cut the list, and Sendmail reads the first part only. */
+function firstArgument(call: M4Call, state: McState): string {
+  if (call.args.length > 1)
+    state.warn(call.place, `${call.name} reads its first argument only; put the whole list in quotes`);
+  return call.args[0] ?? "";
+}
+
 export const SOCKET_DIRECTIVES: readonly Directive[] = [
   {
     name: "DAEMON_OPTIONS",
@@ -289,7 +297,7 @@ export const SOCKET_DIRECTIVES: readonly Directive[] = [
     usage: "Name=, Addr=, Port=, Family=, Modifier=, ...",
     doc: "A listener; the first one replaces the default on port 25.",
     run: (call, state) => {
-      addListener(state, call.args.join(","), call.place);
+      addListener(state, firstArgument(call, state), call.place);
       return undefined;
     },
   },
@@ -299,7 +307,7 @@ export const SOCKET_DIRECTIVES: readonly Directive[] = [
     usage: "Addr=, Port=, Family=, Modifier=, ...",
     doc: "Our side of outgoing connections.",
     run: (call, state) => {
-      state.clients.push({ text: call.args.join(","), place: call.place });
+      state.clients.push({ text: firstArgument(call, state), place: call.place });
       return undefined;
     },
   },

@@ -125,7 +125,8 @@ function mailFilter(call: M4Call, state: McState): undefined {
 }
 
 function versionId(call: M4Call, state: McState): undefined {
-  state.versionId = (call.args[0] ?? "").trim();
+  // The main file says it first; files that it includes have their own.
+  if (state.versionId === "") state.versionId = (call.args[0] ?? "").trim();
   return undefined;
 }
 

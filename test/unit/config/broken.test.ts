@@ -364,6 +364,30 @@ const ROWS: readonly Row[] = [
     errors: ['sendmail.mc:2:1: stray text "dln this was a comment"'],
   },
   {
+    name: "mistyped directives, each with its line",
+    text: usual("MASQUERADE_DOMIAN(`x.example')dnl\nfeature(`redirect')dnl\nZZZZZZ(`y')dnl"),
+    errors: [
+      'sendmail.mc:2:1: stray text "MASQUERADE_DOMIAN(x.example)"; did you mean MASQUERADE_DOMAIN?',
+      'sendmail.mc:3:1: stray text "feature(redirect)"; did you mean FEATURE?',
+      'sendmail.mc:4:1: stray text "ZZZZZZ(y)"',
+    ],
+  },
+  {
+    name: "the wrong quotes around a host",
+    text: usual("define(`SMART_HOST', 'relay.example')dnl"),
+    errors: ["sendmail.mc:2:1: SMART_HOST: \"'relay.example'\" is not a host"],
+  },
+  {
+    name: "a device for a file",
+    text: usual("include(`/dev/zero')dnl"),
+    errors: ["sendmail.mc:2:1: /dev/zero is not a file for configurations"],
+  },
+  {
+    name: "our own name with an @",
+    text: usual("define(`confDOMAIN_NAME', `root@mail.example')dnl"),
+    errors: ['sendmail.mc:2:1: confDOMAIN_NAME: "root@mail.example" is not the name of a host'],
+  },
+  {
     name: "a blank before the parenthesis",
     text: usual("FEATURE (`redirect')dnl"),
     errors: [

@@ -516,6 +516,33 @@ test("unknown conf names are warned of with the nearest one", () => {
   ]);
 });
 
+test("what looks right and has no effect is warned of", () => {
+  const { warnings } = compiled(
+    usual(`define('confLOG_LEVEL', \`9')dnl
+DAEMON_OPTIONS(Port=2525, Name=X)dnl
+RELAY_DOMAIN(\`192.168.0.0/16 10.0.0.0/9 *.example.com')dnl
+DAEMON_OPTIONS(\`Port=465, Name=TLS, M=s')dnl
+MASQUERADE_DOMAIN(\`a.example,b.example')dnl
+FEATURE(\`redirect', \`yes')dnl
+define(\`confUSERDB_SPEC', \`/etc/mail/userdb.db')dnl
+MAIL_FILTER(\`x', \`S=local:/x')dnl
+define(\`confSERVER_CERT', \`/c.pem')dnl`),
+  );
+  assert.deepEqual(warnings, [
+    "sendmail.mc:2:1: \"'confLOG_LEVEL'\" is never read; names are quoted like this: define(`confLOG_LEVEL', ...)",
+    "sendmail.mc:3:1: DAEMON_OPTIONS reads its first argument only; put the whole list in quotes",
+    "sendmail.mc:4:1: RELAY_DOMAIN: 192.168.0.0/16 matches nothing, networks are written as leading numbers; write 192.168",
+    "sendmail.mc:4:1: RELAY_DOMAIN: 10.0.0.0/9 matches nothing, networks are written as leading numbers",
+    "sendmail.mc:4:1: RELAY_DOMAIN: *.example.com matches nothing, there are no patterns in a class",
+    "sendmail.mc:5:1: listener TLS (M=s) begins with TLS and there is no confSERVER_CERT with confSERVER_KEY",
+    "sendmail.mc:6:1: MASQUERADE_DOMAIN: names are separated by blanks, the comma becomes part of a name",
+    'sendmail.mc:7:1: FEATURE(`redirect\') does not read its argument "yes"',
+    "sendmail.mc:8:1: confUSERDB_SPEC has no effect: the user database is not in this build; use aliases and genericstable",
+    "sendmail.mc:9:1: MAIL_FILTER(x) has no effect: milters are not in this build",
+    "sendmail.mc:10:1: confSERVER_CERT without confSERVER_KEY: STARTTLS is not offered to clients",
+  ]);
+});
+
 test("order matters where Sendmail says so", () => {
   const { warnings } = compiled(usual("FEATURE(`greet_pause', `500')dnl\nFEATURE(`access_db')dnl"));
   assert.deepEqual(warnings, [
