@@ -23,6 +23,9 @@ const PORTS = new Map<string, number>([
   ["lmtp", 24],
 ]);
 
+/** Hosts remembered as unable to pipeline. */
+const STEPWISE_HOSTS_MAX = 1000;
+
 const AGAIN = { outcome: outcome("deferred", "4.4.2", "Deferred"), again: true };
 
 /** The results of one attempt as they come. */
@@ -49,6 +52,7 @@ export class HostMailer implements Mailer {
   readonly #shared: Connections;
   readonly #manner: Manner;
   readonly #perRecipient: boolean;
+  readonly #stepwise = new Set<string>();
 
   constructor(needs: SmtpNeeds, spec: MailerSpec, shared: Connections, lmtp = false) {
     this.#needs = needs;
@@ -173,12 +177,21 @@ export class HostMailer implements Mailer {
       const lease = await pool.acquire(key, () => this.#open(candidate, first), signal);
       if (!lease.ok) return to.map(() => ({ outcome: lease.error, again: !signal.aborted }));
       const { session, reused } = lease.value;
+      if (this.#stepwise.has(key)) session.pipelining = false;
       const done = await transact(this.#needs, session, letter, to, signal);
       pool.release(key, session, this.#usable(session));
-      if (!done.stale || !reused) return done.trials;
+      if (done.confused) this.#remember(key);
+      else if (!done.stale || !reused) return done.trials;
       pool.closeIdle(key);
     }
     return to.map(() => AGAIN);
+  }
+
+  /** A host that said PIPELINING and could not: from now on it gets one command at a time. */
+  #remember(key: string): void {
+    this.#stepwise.add(key);
+    const oldest = this.#stepwise.values().next();
+    if (this.#stepwise.size > STEPWISE_HOSTS_MAX && oldest.done !== true) this.#stepwise.delete(oldest.value);
   }
 
   #usable(session: Session): boolean {

@@ -32,6 +32,8 @@ export interface Session {
   /** Upper-case keyword to parameters, as EHLO or LHLO listed them. */
   readonly extensions: ReadonlyMap<string, string>;
   readonly facts: TlsFacts;
+  /** The envelope may go out in one write (RFC 2920): offered, and not found wanting before. */
+  pipelining: boolean;
   readonly authenticated: boolean;
   /** Transactions completed so far. */
   messages: number;
@@ -108,6 +110,7 @@ export async function openSession(
     relay,
     extensions: o.extensions,
     facts: o.facts,
+    pipelining: o.extensions.has("PIPELINING"),
     authenticated: login.kind === "authenticated",
     messages: 0,
     needsReset: false,

@@ -41,10 +41,14 @@ export interface Letter {
   readonly ageMs: number;
 }
 
-/** What became of all recipients. `stale`: a kept connection turned out to be dead before it answered anything. */
+/**
+ * What became of all recipients. `stale`: a kept connection turned out to be dead before it answered anything. `confused`: the host
+ * offers PIPELINING and cannot do it, its answers were out of step; without it there may be sense in them.
+ */
 export interface Transacted {
   readonly trials: readonly Trial[];
   readonly stale: boolean;
+  readonly confused: boolean;
 }
 
 /** The outcome, and whether another host may do better in this attempt. */
@@ -64,15 +68,20 @@ export async function transact(
 ): Promise<Transacted> {
   const impossible = unsupported(session, letter);
   if (impossible !== null)
-    return { trials: to.map((r) => ({ outcome: impossible(r.shown), again: false })), stale: false };
+    return {
+      trials: to.map((r) => ({ outcome: impossible(r.shown), again: false })),
+      stale: false,
+      confused: false,
+    };
   const fitted = await fit(needs, session, letter);
   if (!fitted.ok) {
     const scene = sceneOf(session.candidate, session.relay, "");
     const text = `Cannot convert to 7 bits: ${fitted.error}`;
     const failed = (r: Addressee) => declined("failed", 554, "5.6.3", text, r.shown, scene);
-    return { trials: to.map((r) => ({ outcome: failed(r), again: false })), stale: false };
+    return { trials: to.map((r) => ({ outcome: failed(r), again: false })), stale: false, confused: false };
   }
-  if (session.needsReset && !(await reset(needs, session))) return { trials: [], stale: true };
+  if (session.needsReset && !(await reset(needs, session)))
+    return { trials: [], stale: true, confused: false };
   const abort = (): void => session.wire.destroy("given up");
   signal.addEventListener("abort", abort, { once: true });
   try {
@@ -135,7 +144,9 @@ class Transaction {
   readonly #letter: Letter;
   readonly #to: readonly Addressee[];
   readonly #results: (Trial | null)[];
+  readonly #pipelined: boolean;
   #stale = false;
+  #outOfStep = false;
 
   constructor(needs: SmtpNeeds, session: Session, letter: Letter, to: readonly Addressee[]) {
     this.#needs = needs;
@@ -143,6 +154,7 @@ class Transaction {
     this.#letter = letter;
     this.#to = to;
     this.#results = to.map(() => null);
+    this.#pipelined = session.pipelining;
   }
 
   /** `committed` is called when the message is about to be sent: from then on its result counts whatever the caller wants. */
@@ -153,7 +165,7 @@ class Transaction {
     const open = this.#open();
     if (open.length === 0) return this.#finished();
     this.#session.needsReset = true;
-    const all = this.#session.extensions.has("PIPELINING");
+    const all = this.#pipelined;
     if (!(all ? wire.command(mail, ...open.map((i) => lines[i] ?? ""), "DATA") : wire.command(mail))) {
       this.#settleOpen((r) => declined("failed", 501, "5.1.7", "Syntax error in sender address", r), false);
       return this.#finished();
@@ -176,7 +188,7 @@ class Transaction {
     const answer = await wire.read(limitMs(options["Timeout.mail"]));
     this.#stale = isBroken(answer) ? answer.broken === "closed" : answer.code === 421;
     if (isBroken(answer)) return this.#broke(answer, mail);
-    if (replyClass(answer) === 3) return this.#confused(mail);
+    if (this.#strange(answer)) return this.#confused(mail);
     const taken = replyClass(answer) === 2;
     if (!taken) {
       const exit = answer.code === 501 || answer.code === 553 ? 65 : 69;
@@ -190,7 +202,7 @@ class Transaction {
       if (!pipelined) wire.command(line);
       const said = await wire.read(timeoutMs);
       if (isBroken(said)) return this.#broke(said, line);
-      if (replyClass(said) === 3) return this.#confused(line);
+      if (taken && this.#strange(said)) return this.#confused(line);
       if (taken) this.#recipientAnswer(i, line, said);
     }
     if (!pipelined) {
@@ -275,6 +287,11 @@ class Transaction {
     return false;
   }
 
+  /** 354 to MAIL or RCPT; with PIPELINING also "bad sequence" for what was sent in sequence. */
+  #strange(said: PeerReply): boolean {
+    return replyClass(said) === 3 || (this.#pipelined && said.code === 503);
+  }
+
   /**
    * An answer that no command of ours can have: the peer left one out or said one too many, so none before it can be
    * trusted to belong to its command either. Everybody is deferred, the connection ends.
@@ -282,6 +299,7 @@ class Transaction {
   #confused(command: string): false {
     const broken: Broken = { broken: "garbage", why: "answers out of step" };
     this.#session.wire.destroy(broken.why);
+    this.#outOfStep = true;
     this.#results.fill(null);
     return this.#broke(broken, command);
   }
@@ -314,7 +332,7 @@ class Transaction {
           again: false,
         },
     );
-    return { trials, stale: this.#stale };
+    return { trials, stale: this.#stale, confused: this.#outOfStep && this.#pipelined };
   }
 
   #scene(command: string): Scene {
