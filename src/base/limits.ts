@@ -186,3 +186,5 @@ export const ISSUED_NAME_CHARS_MAX = 64;
 export const ISSUED_ALTERNATIVES_MAX = 50;
 /** Days that our authority, and what it issues, may be valid. */
 export const ISSUED_DAYS_MAX = 36_500;
+/** Warnings about the lines of one table: a table with more of them has one mistake, not many. */
+export const ADVICE_MAX = 50;

@@ -12,8 +12,9 @@ import { inspectFiles } from "../config/inspect.ts";
 import type { BuildFacts } from "../config/mcstate.ts";
 import { readBoundedFile, readFileLookup, statPath } from "../sys/files.ts";
 import { joinPath } from "../sys/path.ts";
+import { inspectTables } from "./inspect.ts";
 import { COMPILERS } from "./registry.ts";
-import { hasSource, type Locate, ownNames, readTable, tablesOf } from "./tables.ts";
+import type { Locate } from "./tables.ts";
 
 /** A folder that stands for /etc/mail, and the system/ beside it. */
 export interface ConfigFolder {
@@ -67,16 +68,18 @@ export function checkFolder(
   const compiled = readConfiguration(locate, compile, asked);
   if (!compiled.ok) return compiled;
   const { configuration, warnings } = compiled.value;
-  const tables = checkTables(configuration, locate);
-  const files = inspectFiles(configuration, (path) => readFileLookup(locate(path)));
-  const told = files.map((f) => ({
-    ...f,
-    line: `${locate(f.file)}:1:1: ${f.fatal ? "" : "warning: "}${f.message}`,
-  }));
-  const errors = [...tables.errors, ...told.filter((f) => f.fatal).map((f) => f.line)];
+  const findings = [
+    ...inspectTables(configuration, locate),
+    ...inspectFiles(configuration, (path) => readFileLookup(locate(path))).map((finding) => ({
+      ...finding,
+      file: locate(finding.file),
+      line: 1,
+    })),
+  ];
+  const errors = findings.filter((f) => f.fatal).map((f) => `${f.file}:${f.line}:1: ${f.message}`);
   if (errors.length > 0) return err(errors);
-  const unsaid = told.filter((f) => !f.fatal).map((f) => f.line);
-  return ok({ configuration, features: [...asked], warnings: [...warnings, ...tables.warnings, ...unsaid] });
+  const advice = findings.map((f) => `${f.file}:${f.line}:1: warning: ${f.message}`);
+  return ok({ configuration, features: [...asked], warnings: [...warnings, ...advice] });
 }
 
 function readConfiguration(
@@ -111,23 +114,4 @@ function readConfiguration(
     ]);
   const parsed = parseCompiled(text.value.toString("utf8"));
   return parsed.ok ? ok({ configuration: parsed.value, warnings: [] }) : err([`${cf}:1:1: ${parsed.error}`]);
-}
-
-/** Lines that makemap or newaliases would refuse are errors here: nothing half goes into an image. */
-export function checkTables(
-  configuration: Configuration,
-  locate: Locate,
-): { readonly errors: readonly string[]; readonly warnings: readonly string[] } {
-  const errors: string[] = [];
-  const warnings: string[] = [];
-  const isLocal = ownNames(configuration, locate);
-  for (const table of tablesOf(configuration, locate)) {
-    if (!hasSource(table)) continue;
-    for (const { line, message, warning } of readTable(table, isLocal).problems) {
-      const place = `${table.path}:${Math.max(line, 1)}:1:`;
-      if (warning) warnings.push(`${place} warning: ${message.replace("... Warning: ", ": ")}`);
-      else errors.push(`${place} ${message}`);
-    }
-  }
-  return { errors, warnings };
 }

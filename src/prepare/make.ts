@@ -119,6 +119,7 @@ function named(
     const path = isAbsolutePath(text) ? text : joinPath(folder, text);
     const known =
       all.find((table) => table.path === path) ?? all.find((table) => baseName(table.path) === text);
-    return known ?? { path, rules: text === "aliases" ? "aliases" : "map", caseSensitive: false };
+    const rules = text === "aliases" ? "aliases" : "map";
+    return known ?? { path, rules, purpose: "", caseSensitive: false };
   });
 }

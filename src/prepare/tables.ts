@@ -18,6 +18,8 @@ export interface TableSource {
   /** Path of the text. */
   readonly path: string;
   readonly rules: "map" | "aliases";
+  /** Which feature asks it: "access", "mailertable", ..., "" when none is known to. */
+  readonly purpose: string;
   /** Keys keep their case (-f). */
   readonly caseSensitive: boolean;
 }
@@ -54,23 +56,23 @@ const FAMILIAR = [
 /** The tables that `configuration` names, with or without a text. */
 export function tablesOf(configuration: Configuration, locate: Locate): readonly TableSource[] {
   const { features, options } = configuration;
-  const maps = [
-    features.accessDb?.map,
-    features.authInfo,
-    features.badMx?.map,
-    features.domainTable,
-    features.genericsTable,
-    features.mailerTable,
-    features.virtUserTable,
+  const maps: readonly (readonly [string, MapSpec | null | undefined])[] = [
+    ["access", features.accessDb?.map],
+    ["authinfo", features.authInfo],
+    ["badmx", features.badMx?.map],
+    ["domaintable", features.domainTable],
+    ["genericstable", features.genericsTable],
+    ["mailertable", features.mailerTable],
+    ["virtusertable", features.virtUserTable],
   ];
   const tables = new Map<string, TableSource>();
-  const add = (spec: MapSpec | null | undefined, rules: TableSource["rules"]): void => {
-    if (!spec || !DATABASE_TYPES.has(spec.type)) return;
+  const add = (spec: MapSpec, rules: TableSource["rules"], purpose: string): void => {
+    if (!DATABASE_TYPES.has(spec.type)) return;
     const path = locate(spec.path.endsWith(".db") ? spec.path.slice(0, -3) : spec.path);
-    if (!tables.has(path)) tables.set(path, { path, rules, caseSensitive: spec.caseSensitive });
+    if (!tables.has(path)) tables.set(path, { path, rules, purpose, caseSensitive: spec.caseSensitive });
   };
-  for (const spec of maps) add(spec, "map");
-  for (const element of options.AliasFile) add(aliasSpec(element), "aliases");
+  for (const [purpose, spec] of maps) if (spec) add(spec, "map", purpose);
+  for (const element of options.AliasFile) add(aliasSpec(element), "aliases", "aliases");
   return [...tables.values()];
 }
 
@@ -79,6 +81,7 @@ export function familiarTables(folder: string): readonly TableSource[] {
   const table = (name: string, rules: TableSource["rules"]): TableSource => ({
     path: joinPath(folder, name),
     rules,
+    purpose: name,
     caseSensitive: false,
   });
   return [...FAMILIAR.map((name) => table(name, "map")), table("aliases", "aliases")].filter(hasSource);
