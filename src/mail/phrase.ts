@@ -68,7 +68,7 @@ function quotedPhrase(phrase: string): string {
   if (body === "" || (start > 0 && !needsQuotes(rest))) return phrase;
   const lead = rest.slice(0, rest.length - rest.trimStart().length);
   const tail = rest.slice(rest.trimEnd().length);
-  const escaped = body.includes("\\") ? body.replaceAll("\\", "\\\\") : body;
+  const escaped = body.replaceAll('\\"', '\\\\"');
   return `${phrase.slice(0, start)}${lead}"${escaped}"${tail}`;
 }
 

@@ -13,7 +13,7 @@ import { type RunOptions, startRun } from "./parse.ts";
 import {
   finished,
   hasFlag,
-  LOOP_REPLY,
+  LOOP_REPLIES,
   prefixed,
   type Resolution,
   resolveTokens,
@@ -50,6 +50,7 @@ export interface ExpansionError {
   readonly where: string;
   /** Without the `<address>... ` prefix. */
   readonly reply: Reply;
+  /** sysexits.h status; 0: none of its own. */
   readonly exit: number;
 }
 
@@ -82,7 +83,10 @@ interface Node {
   readonly bogusShell: boolean;
 }
 
+/** What -bv ends with when no error has a status of its own. */
 const EXIT_USAGE = 64;
+/** An error without a status of its own. */
+const EXIT_UNSET = 0;
 const EXIT_NOUSER = 67;
 const EXIT_SOFTWARE = 70;
 
@@ -141,17 +145,28 @@ class Expander {
   conclude(address: string): void {
     if (this.errors.length > 0 || this.#queue.some((node) => node.state !== "gone")) return;
     const text = "aliasing/forwarding loop broken";
-    this.#fail({ address, parent: null }, reply(554, "5.4.6", text), EXIT_USAGE);
+    this.#fail({ address, parent: null }, reply(554, "5.4.6", text), EXIT_UNSET);
   }
 
   async start(address: string): Promise<void> {
     const scanned = scanSmtpAddress(address);
+    const repaired = scanned.kind === "error" ? scanAddress(address, 0, "", true) : null;
+    // What can be repaired is complained about and used, as -bv shows; RCPT takes the first complaint for its refusal.
+    if (scanned.kind === "error" && repaired?.ok && repaired.value.problem !== null)
+      this.#fail({ address, parent: null }, scanned.reply, EXIT_UNSET);
+    const tokens =
+      scanned.kind === "scanned"
+        ? scanned.tokens
+        : repaired?.ok && repaired.value.problem !== null
+          ? repaired.value.tokens
+          : null;
     const resolution: Resolution =
-      scanned.kind === "error"
+      tokens === null && scanned.kind === "error"
         ? scanned
-        : await resolveTokens(startRun(this.#site, this.#options), scanned.tokens);
-    if (resolution.kind === "route" && resolution.loop)
-      this.#fail({ address, parent: null }, LOOP_REPLY, EXIT_SOFTWARE);
+        : await resolveTokens(startRun(this.#site, this.#options), tokens ?? []);
+    if (resolution.kind === "route" && resolution.loop) {
+      for (const problem of LOOP_REPLIES) this.#fail({ address, parent: null }, problem, EXIT_SOFTWARE);
+    }
     const node = this.#node(address, resolution, null);
     if (node !== null) await this.#recipient(node, 0);
   }
@@ -171,11 +186,11 @@ class Expander {
         : scanRefusal(scanned.error);
       // A repaired address is complained about and used.
       const problem = scanned.ok ? scanned.value.problem : null;
-      if (problem !== null) this.#fail({ address: written, parent }, scanRefusal(problem).reply, EXIT_USAGE);
+      if (problem !== null) this.#fail({ address: written, parent }, scanRefusal(problem).reply, EXIT_UNSET);
       const node = this.#node(written, resolution, parent, from);
       if (node !== null && this.#admit(node, parent)) fresh.push(node);
       if (this.#queue.length + fresh.length > EXPANSION_MAX) {
-        this.#fail(parent, reply(554, "5.4.6", "too many recipients in expansion"), EXIT_USAGE);
+        this.#fail(parent, reply(554, "5.4.6", "too many recipients in expansion"), EXIT_UNSET);
         break;
       }
     }
@@ -222,7 +237,7 @@ class Expander {
     const max = this.#site.config.options.MaxAliasRecursion;
     if (level > max) {
       const text = `aliasing/forwarding loop broken (${level} aliases deep; ${max} max)`;
-      this.#fail(node, reply(554, "5.4.6", text), EXIT_USAGE);
+      this.#fail(node, reply(554, "5.4.6", text), EXIT_UNSET);
       return;
     }
     if (!this.#permitted(node)) return;
@@ -248,7 +263,7 @@ class Expander {
             : "";
     if (what === "") return true;
     const refuse = (text: string) => {
-      this.#fail(node, reply(550, "5.7.1", text), EXIT_USAGE);
+      this.#fail(node, reply(550, "5.7.1", text), EXIT_UNSET);
       return false;
     };
     if (node.parent === null) return refuse(`Cannot mail directly to ${what}`);
@@ -357,7 +372,7 @@ class Expander {
     if (file.kind === "tempfail")
       return this.#fail(node, reply(451, "4.2.4", `Cannot open ${path}: ${file.reason}`), 75);
     if (file.kind !== "found")
-      return this.#fail(node, reply(550, "5.2.4", `Cannot open ${path}: ${file.reason}`), EXIT_USAGE);
+      return this.#fail(node, reply(550, "5.2.4", `Cannot open ${path}: ${file.reason}`), EXIT_UNSET);
     await this.#lines(path, file.text, node, level, { unsafe: node.unsafe || file.unsafe });
   }
 
@@ -428,6 +443,11 @@ export interface ExpandRecipient {
   readonly orcpt?: string;
 }
 
+function exitOf(errors: readonly ExpansionError[]): number {
+  if (errors.length === 0) return 0;
+  return errors.find((error) => error.exit !== EXIT_UNSET)?.exit ?? EXIT_USAGE;
+}
+
 /** All final deliveries of one recipient, and what could not be delivered, with Sendmail's texts. Never throws. */
 export async function expandRecipient(
   site: Site,
@@ -451,7 +471,7 @@ export async function expandRecipient(
       ...(recipient.notify === undefined ? {} : { notify: recipient.notify }),
       ...(recipient.orcpt === undefined ? {} : { orcpt: recipient.orcpt }),
     }));
-  return { deliveries, errors: expander.errors, exit: expander.errors[0]?.exit ?? 0 };
+  return { deliveries, errors: expander.errors, exit: exitOf(expander.errors) };
 }
 
 /** What RCPT says about an address once policy has let it through. */

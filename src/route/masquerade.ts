@@ -110,7 +110,7 @@ function banged(run: Run, address: Focus): Focus {
 }
 
 async function smtpPlace(run: Run, style: Style, place: Place, start: Focus): Promise<Focus> {
-  const address = banged(run, start);
+  const address = style === "relay" && place.endsWith("recipient") ? start : banged(run, start);
   const all = run.site.config.features.allMasquerade;
   if (place === "header-sender") return masqueradeHeader(run, address);
   if (place === "envelope-sender") return envelopeSender(run, address);

@@ -92,7 +92,7 @@ function redirected(run: Run, address: Focus): Parsed | null {
     return null;
   const host = address.host;
   if (!host.toUpperCase().endsWith(".REDIRECT")) return null;
-  const moved = `${joinTokens(address.left)}@${host.slice(0, -".REDIRECT".length)}`;
+  const moved = `${joinTokens(address.left).replaceAll('"', "")}@${host.slice(0, -".REDIRECT".length)}`;
   run.trace({ rule: "redirect", text: moved });
   return { kind: "error", status: "5.1.1", text: `551 User has moved; please try <${moved}>` };
 }

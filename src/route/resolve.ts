@@ -22,16 +22,17 @@ export interface Route {
   readonly final: boolean;
   /** Why the recipient has to wait (a lookup failed for now), "" when it has not. */
   readonly wait: string;
-  /** Rewriting did not come to an end: the address is taken for a local name, and RCPT is refused with LOOP_REPLY. */
+  /** Rewriting did not come to an end: the address is taken for a local name, and RCPT is refused with the first of LOOP_REPLIES. */
   readonly loop: boolean;
 }
 
-/** What Sendmail says when tables send an address round in circles. */
-export const LOOP_REPLY: Reply = reply(
-  554,
-  "5.0.0",
-  `rewrite: excessive recursion (max ${REWRITE_DEPTH_MAX}), ruleset canonify`,
-);
+function recursion(ruleSet: string): Reply {
+  return reply(554, "5.0.0", `rewrite: excessive recursion (max ${REWRITE_DEPTH_MAX}), ruleset ${ruleSet}`);
+}
+
+/** What Sendmail says when tables send an address round in circles: RCPT is refused with the first. */
+export const LOOP_REPLIES: readonly Reply[] = [recursion("canonify"), recursion("parse")];
+const LOOP_REPLY = recursion("canonify");
 
 export interface RouteError {
   readonly kind: "error";
