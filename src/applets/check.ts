@@ -8,6 +8,7 @@ import type { Configuration, Place } from "../config/configuration.ts";
 import { type Found, findConfiguration, folderReader, realPathOf } from "../config/folder.ts";
 import { type Finding, inspectFiles, inspectMailboxes } from "../config/inspect.ts";
 import { parseAliases } from "../map/aliases.ts";
+import { inspectTables } from "../prepare/inspect.ts";
 import { readFileLookup } from "../sys/files.ts";
 import { absolutePath } from "../sys/path.ts";
 import { type Applet, EX } from "./applet.ts";
@@ -47,15 +48,12 @@ function inspect(found: Found, report: Report): void {
   if ((found.root !== null || BUILD.board !== "host") && aliasFile !== undefined) {
     const text = reader(aliasFile);
     if (text.kind === "found") {
-      const { entries, problems } = parseAliases(text.value);
-      for (const { line, message } of problems)
-        report.warnings.push({
-          place: { file: realPathOf(found.mail, aliasFile), line, column: 1 },
-          message,
-        });
+      const { entries } = parseAliases(text.value);
       findings.push(...inspectMailboxes(configuration, aliasFile, entries));
     }
   }
+  for (const { fatal, file, line, message } of inspectTables(configuration, (p) => realPathOf(found.mail, p)))
+    (fatal ? report.errors : report.warnings).push({ place: { file, line, column: 1 }, message });
   for (const { fatal, file, message } of findings)
     (fatal ? report.errors : report.warnings).push({ place: at(realPathOf(found.mail, file)), message });
 }
