@@ -6,6 +6,8 @@ export type Setting = readonly [name: string, value: string];
 
 export interface SystemType {
   readonly settings: readonly Setting[];
+  /** Settings that hold unless the administrator has his own. */
+  readonly defaults?: readonly Setting[];
   /** MODIFY_MAILER_FLAGS of its own: group and change. */
   readonly flags?: readonly (readonly [group: string, change: string])[];
   /** Which FEATURE it brings. */
@@ -61,9 +63,39 @@ const DEBIAN: SystemType = {
   local: "",
 };
 
-const BSD: SystemType = { settings: [["confEBINDIR", "/usr/libexec"]], local: "lmtp" };
+const MAIL_LOCAL: Setting = ["LOCAL_MAILER_PATH", "/usr/libexec/mail.local"];
 
-/** System types whose local mailer is a mailbox program. */
+const BSD: SystemType = { settings: [], defaults: [MAIL_LOCAL], local: "" };
+
+const FREEBSD: SystemType = {
+  settings: [],
+  defaults: [MAIL_LOCAL, ["LOCAL_MAILER_ARGS", "mail $u"]],
+  flags: [["LOCAL", "+S"]],
+  local: "",
+};
+
+const SOLARIS2: SystemType = {
+  settings: [["confEBINDIR", "/usr/lib"]],
+  defaults: [
+    ["LOCAL_MAILER_PATH", "/usr/lib/mail.local"],
+    ["LOCAL_MAILER_FLAGS", "fSmn9"],
+    ["LOCAL_MAILER_ARGS", "mail.local -d $u"],
+  ],
+  local: "",
+};
+
+const SOLARIS: SystemType = {
+  settings: [
+    ["confEBINDIR", "/usr/lib"],
+    ["_NETINET6_", ""],
+  ],
+  local: "lmtp",
+};
+
+/** Old systems that keep programs in /usr/lib. */
+const USR_LIB: SystemType = { settings: [["confEBINDIR", "/usr/lib"]], local: "" };
+
+/** System types that a gateway cannot tell from each other. */
 const PLAIN_TYPES = [
   "a-ux",
   "aix3",
@@ -72,10 +104,8 @@ const PLAIN_TYPES = [
   "altos",
   "amdahl-uts",
   "bsd4.3",
-  "bsdi",
   "bsdi1.0",
   "bsdi2.0",
-  "darwin",
   "dgux",
   "domainos",
   "dynix3.2",
@@ -98,17 +128,12 @@ const PLAIN_TYPES = [
   "sco-uw-2.1",
   "sco3.2",
   "sinix",
-  "solaris2",
   "solaris2.pre5",
-  "sunos3.5",
-  "sunos4.1",
   "svr4",
-  "ultrix4",
   "unicos",
   "unicosmk",
   "unicosmp",
   "unixware7",
-  "unknown",
   "uxpds",
   "generic",
 ];
@@ -121,15 +146,29 @@ export const SYSTEM_TYPES: ReadonlyMap<string, SystemType> = new Map<string, Sys
   ["suse-linux", LINUX],
   ["debian", DEBIAN],
   ["bsd4.4", BSD],
-  ["dragonfly", BSD],
-  ["freebsd4", BSD],
-  ["freebsd5", BSD],
-  ["freebsd6", BSD],
+  ["bsdi", BSD],
   ["netbsd", BSD],
-  ["openbsd", BSD],
-  ["solaris2.ml", BSD],
-  ["solaris8", BSD],
-  ["solaris11", BSD],
+  ["openbsd", { settings: [], defaults: [MAIL_LOCAL, ["LOCAL_MAILER_FLAGS", "rmn9S"]], local: "" }],
+  [
+    "darwin",
+    {
+      settings: [["confDONT_BLAME_SENDMAIL", "AssumeSafeChown,GroupWritableDirPathSafe"]],
+      defaults: [MAIL_LOCAL],
+      flags: [["LOCAL", "+S"]],
+      local: "",
+    },
+  ],
+  ["dragonfly", FREEBSD],
+  ["freebsd4", FREEBSD],
+  ["freebsd5", FREEBSD],
+  ["freebsd6", FREEBSD],
+  ["solaris2", SOLARIS2],
+  ["solaris2.ml", SOLARIS2],
+  ["solaris8", SOLARIS],
+  ["solaris11", SOLARIS],
+  ["sunos3.5", USR_LIB],
+  ["sunos4.1", USR_LIB],
+  ["ultrix4", USR_LIB],
 ]);
 
 /** Timeouts and limits that Debian's domain files shorten. */

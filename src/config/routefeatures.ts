@@ -170,6 +170,7 @@ export const ROUTE_FEATURES: readonly FeatureEntry[] = [
   toggle("redirect", "redirect", "user@domain.REDIRECT answers 551 with the new address."),
   feature("smrsh", "path", 1, "Programs run under smrsh's rules (always so here).", smrsh),
   toggle("stickyhost", "stickyHost", "Addresses with our name keep it on the way to MAIL_HUB."),
+  feature("tls_failures", "", 0, "Old way of saying confTLS_FALLBACK_TO_CLEAR.", (use) => use.state.error(use.place, "FEATURE(tls_failures) has been replaced by confTLS_FALLBACK_TO_CLEAR")),
   toggle("virtuser_entire_domain", "virtUserEntireDomain", "VIRTUSER_DOMAIN matches sub-domains."),
-  ...["bcc", "bitdomain", "check_cert_altnames", "check_other", "domainmap", "drac", "ldap_routing", "prefixmod", "rhsbl", "sts", "tls_failures", "uucpdomain", "vnet"].map(notBuilt),
+  ...["bcc", "bitdomain", "check_cert_altnames", "check_other", "domainmap", "drac", "ldap_routing", "prefixmod", "rhsbl", "sts", "uucpdomain", "vnet"].map(notBuilt),
 ];

@@ -267,7 +267,10 @@ export function listeners(state: McState): DaemonSpec[] {
     const parsed = parseSocketOptions(text, "DaemonPortOptions", "MTA");
     if (parsed.ok) result.push(parsed.value);
   };
-  if (state.daemons.length === 0) fallback("Name=MTA");
+  if (state.daemons.length === 0 && state.m4.macro("_NETINET6_") !== undefined) {
+    fallback("Name=MTA-v4, Family=inet");
+    fallback("Name=MTA-v6, Family=inet6");
+  } else if (state.daemons.length === 0) fallback("Name=MTA");
   if (state.features.noDefaultMsa) return result;
   const taken = given.find(({ spec }) => spec.port === 587);
   if (taken === undefined) fallback("Port=587, Name=MSA, M=E");

@@ -52,10 +52,15 @@ function feature(call: M4Call, state: McState): undefined {
   return undefined;
 }
 
+/** What Sendmail's ostype/unknown.m4 says. */
+const UNKNOWN_SYSTEM =
+  "You have not specified a valid operating system type. Use the OSTYPE macro to select a valid system type.";
+
 function osType(call: M4Call, state: McState): undefined {
   const name = (call.args[0] ?? "").trim();
   const type = SYSTEM_TYPES.get(name);
   if (state.ostype !== null) state.error(call.place, `duplicate OSTYPE(${name})`);
+  else if (name === "unknown") state.error(call.place, UNKNOWN_SYSTEM);
   else if (type === undefined) unknown(state, call.place, "ostype", name, SYSTEM_TYPES.keys());
   // An unknown type counts as said, so that there is one error and not two.
   state.ostype ??= call.place;
@@ -63,6 +68,7 @@ function osType(call: M4Call, state: McState): undefined {
   for (const [macro, value] of type.settings)
     if (macro === "PROCMAIL_MAILER_PATH") state.defineDefault(macro, value, call.place);
     else state.m4.define(macro, `\`${value}'`, call.place);
+  for (const [macro, value] of type.defaults ?? []) state.defineDefault(macro, `\`${value}'`, call.place);
   for (const [group, change] of type.flags ?? []) state.changeFlags(group, change);
   state.fromOstype = true;
   if (type.local === "procmail") applyFeature(state, "local_procmail", [], call.place);

@@ -20,7 +20,7 @@ function accessDb(use: FeatureUse): void {
   const map = mapArgument(use, "access");
   if (map === null) return;
   if (given !== "" && !map.tempfail)
-    state.warn(place, `missing -T<TMPF> in argument of FEATURE(\`access_db', \`${given}'); it is added`);
+    state.warn(place, `missing -T<TMPF> in argument of FEATURE(\`access_db', ${given}); it is added`);
   if (state.used.has("greet_pause"))
     state.warn(
       place,

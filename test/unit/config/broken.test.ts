@@ -31,6 +31,13 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    name: "OSTYPE(unknown)",
+    text: "OSTYPE(`unknown')dnl\nMAILER(`local')dnl\nMAILER(`smtp')dnl\n",
+    errors: [
+      "sendmail.mc:1:1: You have not specified a valid operating system type. Use the OSTYPE macro to select a valid system type.",
+    ],
+  },
+  {
     name: "two OSTYPEs",
     text: usual("OSTYPE(`debian')dnl"),
     errors: ["sendmail.mc:2:1: duplicate OSTYPE(debian)"],

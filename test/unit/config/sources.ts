@@ -43,5 +43,5 @@ export function compileText(
 
 /** A .mc around some lines: OSTYPE before them, the usual mailers after. The first of the lines is line 2. */
 export function usual(lines: string): string {
-  return `OSTYPE(\`unknown')dnl\n${lines}\nMAILER(\`local')dnl\nMAILER(\`smtp')dnl\n`;
+  return `OSTYPE(\`ultrix4')dnl\n${lines}\nMAILER(\`local')dnl\nMAILER(\`smtp')dnl\n`;
 }

@@ -56,7 +56,7 @@ test("the chapter's Example 9-1 is accepted as printed, and each warning names w
   const { configuration, warnings } = compiled(EXAMPLE_9_1);
   assert.deepEqual(warnings, [
     "sendmail.mc:9:1: confUNSAFE_GROUP_WRITES is deprecated; use confDONT_BLAME_SENDMAIL",
-    "sendmail.mc:12:1: missing -T<TMPF> in argument of FEATURE(`access_db', `hash -o /etc/mail/access.db'); it is added",
+    "sendmail.mc:12:1: missing -T<TMPF> in argument of FEATURE(`access_db', hash -o /etc/mail/access.db); it is added",
     "sendmail.mc:14:1: missing argument for FEATURE(`dnsbl'): no list is asked; name the zone of one",
     "sendmail.mc:15:1: FEATURE(blacklist_recipients) is deprecated; use FEATURE(blocklist_recipients)",
     "sendmail.mc:21:1: missing argument for FEATURE(nouucp): use `reject' or `nospecial'; it is taken for `reject'",
@@ -99,7 +99,7 @@ test("OSTYPE(linux) makes procmail the local mailer, and a build without it deli
 });
 
 test("local and prog are there when any MAILER is used", () => {
-  const { configuration } = compiled("OSTYPE(`unknown')dnl\nMAILER(`smtp')dnl\n");
+  const { configuration } = compiled("OSTYPE(`ultrix4')dnl\nMAILER(`smtp')dnl\n");
   assert.deepEqual(configuration.mailers.map((spec) => spec.name).sort(), [
     "*file*",
     "*include*",
