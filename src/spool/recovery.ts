@@ -48,7 +48,8 @@ interface Slot {
 /** Far above what is ever made; a file that claims more is foreign. */
 const SLOT_BYTES_MAX = 64 * SEGMENT_BYTES_MAX;
 
-async function openSlots(disk: Disk, folder: string): Promise<Result<Slot[], DiskError>> {
+/** Opens all segment files; `files` gets each of them, also when a later one fails. */
+async function openSlots(disk: Disk, folder: string, files: DiskFile[]): Promise<Result<Slot[], DiskError>> {
   const names = await disk.list(folder);
   if (!names.ok) return names;
   const slots: Slot[] = [];
@@ -56,6 +57,7 @@ async function openSlots(disk: Disk, folder: string): Promise<Result<Slot[], Dis
     if (!/^segment-\d{6,12}$/.test(name)) continue;
     const opened = await disk.open(`${folder}/${name}`, "write");
     if (!opened.ok) return opened;
+    files.push(opened.value);
     const size = await opened.value.size();
     if (!size.ok) return size;
     const start = await opened.value.read(0, Math.min(4096, size.value));
@@ -101,7 +103,20 @@ export async function recoverLog(
   onRecord: (record: RecoveredRecord) => void,
   onDamage: (damage: Damage) => void,
 ): Promise<Result<RecoveredLog, DiskError>> {
-  const opened = await openSlots(disk, folder);
+  const files: DiskFile[] = [];
+  const recovered = await recoverFiles(disk, folder, files, onRecord, onDamage);
+  if (!recovered.ok) for (const file of files) await file.close();
+  return recovered;
+}
+
+async function recoverFiles(
+  disk: Disk,
+  folder: string,
+  files: DiskFile[],
+  onRecord: (record: RecoveredRecord) => void,
+  onDamage: (damage: Damage) => void,
+): Promise<Result<RecoveredLog, DiskError>> {
+  const opened = await openSlots(disk, folder, files);
   if (!opened.ok) return opened;
   const guessed = await guessHeads(opened.value);
   if (!guessed.ok) return guessed;

@@ -151,7 +151,9 @@ export class Store {
       );
     });
     const started = await store.#start(damages, fold.stated);
-    return started.ok ? ok(store) : started;
+    if (started.ok) return ok(store);
+    await store.#log.close();
+    return started;
   }
 
   async #start(damages: readonly Damage[], stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
@@ -162,7 +164,7 @@ export class Store {
     const started = await this.#log.start();
     if (!started.ok) return started;
     // The boot number must be on flash before an id of this boot can be.
-    const marked = await this.#log.append(this.#global(), "urgent");
+    const marked = await this.#log.append(this.#global(), "accept");
     if (!marked.ok) return marked;
     for (const entry of this.entries.values()) {
       if (entry.inHand < STARTS_IN_HAND_MAX || entry.hold !== "") continue;

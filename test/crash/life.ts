@@ -182,13 +182,32 @@ export class Life {
     return present(this.#spool, "an open spool");
   }
 
+  /** Called for each new program. */
+  onProcess: ((process: SimProcess) => void) | null = null;
+
+  /** The spool was opened at least once. */
+  get opened(): boolean {
+    return this.#spool !== null;
+  }
+
+  get alive(): boolean {
+    return this.#process === null || this.#process.alive;
+  }
+
   async open(): Promise<boolean> {
+    if (!(await this.openOnly())) return false;
+    this.spool.start(0);
+    await settle();
+    return true;
+  }
+
+  /** Recovers, and delivers nothing. */
+  async openOnly(): Promise<boolean> {
     this.#process = new SimProcess(this.disk);
+    this.onProcess?.(this.#process);
     const made = await makeSpool(spoolDeps(this.#process, this.clock, this.hops, this.#seed++));
     if (!made.ok) return false;
     this.#spool = made.value;
-    this.spool.start(0);
-    await settle();
     return true;
   }
 
