@@ -149,7 +149,10 @@ export class Connection extends SMTPConnection implements Wire {
   override close(): void {
     const stream = this.#stream;
     if (stream.destroyed || this.#cancelLinger !== null) return;
-    stream.end();
+    stream.end(() => {
+      // Nothing more can come from a client that has ended its side.
+      if (stream.readableEnded) stream.destroy();
+    });
     stream.removeAllListeners("data");
     stream.resume();
     this.#cancelLinger = this.#service.clock.after(LINGER_MS, () => stream.destroy());

@@ -475,12 +475,18 @@ export class Session {
       () => {
         this.#busy = false;
         if (this.closed) return;
-        if (this.transaction?.gate == null) this.#expect(this.settings.commandTimeoutMs);
-        else this.#deadlineMs = deadline + this.service.clock.monotonicMs() - startedMs;
-        this.#run();
+        // The work may have said itself what is expected next (message data, an AUTH response).
+        if (this.#deadlineMs !== 0) this.#run();
+        else this.#goOn(deadline, startedMs);
       },
       (e: unknown) => this.#failed(e),
     );
+  }
+
+  #goOn(deadline: number, startedMs: number): void {
+    if (this.transaction?.gate == null) this.#expect(this.settings.commandTimeoutMs);
+    else this.#deadlineMs = deadline + this.service.clock.monotonicMs() - startedMs;
+    this.#run();
   }
 
   #failed(e: unknown): void {
