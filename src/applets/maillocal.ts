@@ -1,4 +1,5 @@
-// mail.local: a message from standard input into mailboxes. The work is deliver/maillocal.ts, the gateway's own mailer.
+// mail.local: a message from standard input into mailboxes.
+// The work is deliver/maillocal.ts, the gateway's own mailer.
 
 import { readInputMessage } from "../daemon/inputmessage.ts";
 import { deliverToMailboxes } from "../deliver/maillocal.ts";

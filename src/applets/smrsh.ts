@@ -1,4 +1,5 @@
-// smrsh: the restricted shell for programs that mail runs. The rules are deliver/smrsh.ts, the same that the gateway applies itself.
+// smrsh: the restricted shell for programs that mail runs.
+// The rules are deliver/smrsh.ts, the same that the gateway applies itself.
 
 import { runPlan } from "../deliver/planrun.ts";
 import { programEnvironment } from "../deliver/program.ts";

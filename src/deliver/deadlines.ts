@@ -1,4 +1,5 @@
-// The Timeout.* options that the mailers wait by (semantics section 24), and what 0 means for them.
+// The Timeout.* options that the mailers wait by (semantics section 24), and what 0 means for them:
+// a day, because nothing here waits for ever.
 
 import type { Options } from "../config/options.ts";
 

@@ -1,4 +1,5 @@
-// The mailer discard: takes everything and keeps nothing ($#discard of the rules, access DISCARD at delivery).
+// The mailer discard: takes everything and keeps nothing
+// ($#discard of the rules, access DISCARD at delivery).
 
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Attempt, Mailer } from "../spool/mailer.ts";

@@ -1,4 +1,5 @@
 // Exit statuses of sysexits.h that mailers give and take (semantics section 25).
+// What they mean for a message is in wording.ts.
 
 export const EX_OK = 0;
 export const EX_USAGE = 64;

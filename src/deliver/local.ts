@@ -10,6 +10,7 @@ import { type DotLock, lockMailbox, makeFolder, openAppend, openMaildir } from "
 import { appendWhole, notOpened, type Turns } from "./append.ts";
 import { EX_IOERR, EX_NOUSER, EX_TEMPFAIL } from "./exits.ts";
 import { formOf, localText } from "./localtext.ts";
+import { mailboxName } from "./mailboxname.ts";
 import type { MailerNeeds } from "./needs.ts";
 import type { Factory } from "./shared.ts";
 import { declined, exited } from "./wording.ts";
@@ -18,11 +19,6 @@ import { declined, exited } from "./wording.ts";
 const LOCK_TRIES_MAX = 20;
 const LOCK_WAIT_MS = 250;
 const MAILBOX_MODE = 0o660;
-
-/** A user name that can be part of a path: no separators, no control bytes, not "." or "..". */
-export function mailboxName(user: string): boolean {
-  return /^[^\x00-\x1f\x7f/]{1,255}$/.test(user) && user !== "." && user !== "..";
-}
 
 /** What writing mailboxes needs; the applet mail.local has no more. */
 export type MailboxNeeds = Pick<

@@ -1,4 +1,5 @@
 // What the mailers of one gateway share, and how the registry makes one of them.
+// Types only: registry.ts fills them.
 
 import type { MailerSpec } from "../config/configuration.ts";
 import type { Mailer } from "../spool/mailer.ts";

@@ -1,4 +1,5 @@
-// The mailers smtp, esmtp, smtp8, dsmtp and relay (RFC 5321): they differ in flags only (a: EHLO at once, 8: 8-bit unasked).
+// The mailers smtp, esmtp, smtp8, dsmtp and relay (RFC 5321).
+// They differ in flags only (a: EHLO at once, 8: 8-bit unasked).
 
 import { HostMailer } from "./hostmailer.ts";
 import type { Factory } from "./shared.ts";

@@ -18,6 +18,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { debianPackages } from "../../../scripts/debian.ts";
 import type { MailerSpec } from "../../../src/config/configuration.ts";
 import { Turns } from "../../../src/deliver/append.ts";
 import { FileMailer } from "../../../src/deliver/file.ts";
@@ -428,4 +429,64 @@ test("A= becomes argv word by word; an address is one argument and never an opti
   );
   const [option] = await mailer.deliver(attempt({ host: "/rc", to: ["-oQ/tmp"] }));
   assert.deepEqual([option?.kind, option?.text], ["failed", "User unknown"]);
+});
+
+test("F=f and F=r hand the sender over as an option", async () => {
+  const path = script("opts", `#!/bin/sh\n{ for a in "$@"; do echo "<$a>"; done; } > '${got}'\n`);
+  for (const [flags, option] of [
+    ["lsSPfhn9", "-f"],
+    ["lsPrmn9", "-r"],
+  ] as const) {
+    const mailer = new ProgramMailer(needs(), {
+      ...LOCAL,
+      kind: "procmail",
+      flags,
+      path,
+      args: "mail -d $u",
+    });
+    await mailer.deliver(attempt({ to: ["mick"] }));
+    assert.equal(readFileSync(got, "latin1"), `<${option}>\n<sender@here.example>\n<-d>\n<mick>\n`);
+  }
+});
+
+test("procmail itself, as a user who is not root: the mailbox gets the message, +detail and all", async () => {
+  const [unpacked] = await debianPackages(process.arch === "arm64" ? "arm64" : "amd64", ["procmail"], true);
+  const spec: MailerSpec = {
+    ...LOCAL,
+    kind: "procmail",
+    flags: "lsDFMAw5:/|@qSPfhn9",
+    path: join(unpacked?.folder ?? "", "usr/bin/procmail"),
+    args: "procmail -Y -a $h -d $u",
+  };
+  const mailer = new ProgramMailer(needs(), spec, 8);
+  const [outcome] = await mailer.deliver(
+    attempt({ to: ["larry"], host: "ext", body: body("From here\r\n..dot\r\n") }),
+  );
+  assert.equal(outcome?.kind, "delivered", JSON.stringify(outcome));
+  const text = readFileSync(join(jail, "var/spool/mail/larry"), "latin1");
+  assert.match(
+    text,
+    /^From sender@here\.example [^\n]*\nReturn-Path: <sender@here\.example>\nSubject: test\n\n>From here\n\.dot\n\n$/,
+  );
+});
+
+test("procmail as a mailer runs the rc file that the host names", async () => {
+  const [unpacked] = await debianPackages(process.arch === "arm64" ? "arm64" : "amd64", ["procmail"], true);
+  const rc = join(jail, "rc");
+  writeFileSync(rc, `DEFAULT=${jail}/rcbox\nFROM=$1\nTO=$2\n:0 w\n| cat > ${got}; echo "$FROM $TO" >> ${got}\n`, { mode: 0o600 });
+  const spec: MailerSpec = {
+    ...LOCAL,
+    name: "procmail",
+    kind: "procmail",
+    flags: "DFMSPhnu9",
+    path: join(unpacked?.folder ?? "", "usr/bin/procmail"),
+    args: "procmail -Y -m $h $f $u",
+  };
+  const [outcome] = await new ProgramMailer(needs(), spec).deliver(
+    attempt({ to: ["u@prog.example"], host: rc }),
+  );
+  // procmail trusts rc files only in folders that nobody else can write; where it does not, it says so and the message bounces.
+  if (outcome?.kind === "delivered")
+    assert.match(readFileSync(got, "latin1"), /sender@here\.example u@prog\.example\n$/);
+  else assert.equal(outcome?.text, "Can't create output", JSON.stringify(outcome));
 });
