@@ -27,6 +27,7 @@ import { isReason, REASON_WORDS } from "./revocation.ts";
 const DAYS = 825;
 const AUTHORITY_DAYS = 3650;
 const KEY_BITS = 2048;
+const CLOCK_FLOOR_MS = Date.UTC(2025, 0, 1);
 const KEY_BITS_ALLOWED: readonly number[] = [2048, 3072, 4096];
 
 export interface CertWords {
@@ -352,6 +353,9 @@ export async function runCert(words: CertWords, desk: Desk): Promise<Result<stri
       usage: true,
       text: `ca ${words.command} takes ${command.names === 0 ? "no name" : "one name"}`,
     });
+  // A certificate that begins in 1970 has ended before anybody sees it.
+  if (desk.nowMs < CLOCK_FLOOR_MS && words.command !== "show")
+    return err({ usage: false, text: `the clock is not set (${new Date(desk.nowMs).toISOString()})` });
   const folder = words.values.get("dir") ?? desk.folder;
   const job: Job = { words, desk, folder, out: words.values.get("out") ?? desk.out };
   const done = await command.run(job);
