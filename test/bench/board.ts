@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { outputOf, ROOT, readBoard, say } from "../../scripts/board.ts";
 import { makeImage, type Products } from "../../scripts/image.ts";
+import { freePorts } from "../../scripts/qemu.ts";
 import { type Appliance, powerOn } from "../board/appliance.ts";
 import { goodConfiguration, testDisk } from "../board/content.ts";
 import { type Sink, startSink } from "../board/sink.ts";
@@ -41,7 +42,7 @@ const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
 async function upTime(board: string, products: Products, disk: string): Promise<number> {
   const start = performance.now();
-  await using box = await powerOn(board, products, disk, null, SMALL_MB);
+  await using box = await powerOn(board, products, disk, SMALL_MB);
   const text = await greeting(box.smtpPort, BOOT_MS);
   if (!text.startsWith("220")) throw new Error(`greeted with ${text}`);
   return performance.now() - start;
@@ -84,9 +85,15 @@ async function load(box: Appliance, sink: Sink): Promise<number> {
   return messages / (taken / 1000);
 }
 
-async function loaded(products: Products, disk: string, work: string, mb: number): Promise<Row[]> {
-  await using sink = await startSink(join(work, `sink-${mb}`));
-  await using box = await powerOn(name, products, disk, sink.port, mb);
+async function loaded(
+  products: Products,
+  disk: string,
+  work: string,
+  mb: number,
+  innerPort: number,
+): Promise<Row[]> {
+  await using sink = await startSink(join(work, `sink-${mb}`), innerPort);
+  await using box = await powerOn(name, products, disk, mb);
   await greeting(box.smtpPort, BOOT_MS);
   await box.logIn();
   const idle = await memory(box);
@@ -119,7 +126,8 @@ async function main(): Promise<void> {
   const products = await makeImage(name);
   const work = mkdtempSync(join(tmpdir(), "postern-bench-"));
   process.once("exit", () => rmSync(work, { recursive: true, force: true }));
-  const config = await goodConfiguration(work, "a");
+  const [innerPort = 0] = await freePorts(1);
+  const config = await goodConfiguration(work, "a", innerPort);
   const disk = await testDisk(products, name, work, { configA: config });
   const bare = { ...products, rootfs: await makeBareGuest(board) };
   const bareDisk = await testDisk(bare, name, join(work, "bare"), { configA: null });
@@ -140,10 +148,10 @@ async function main(): Promise<void> {
     },
     { what: "the bare guest", value: seconds(median(theirs)), must: "", aim: "" },
     { what: "beyond the bare guest", value: `+${seconds(median(extra))}`, must: "+6 s", aim: "+2 s" },
-    ...(await loaded(products, disk, work, SMALL_MB)),
+    ...(await loaded(products, disk, work, SMALL_MB, innerPort)),
   ];
   try {
-    rows.push(...(await loaded(products, disk, work, TINY_MB)));
+    rows.push(...(await loaded(products, disk, work, TINY_MB, innerPort)));
   } catch (error) {
     rows.push({
       what: `${TINY_MB} MB`,

@@ -273,7 +273,8 @@ const POSTERN_MC = (
   port: number,
   sink: number,
   mode: string,
-): string => `define(\`confDOMAIN_NAME', \`gw.test')dnl
+): string => `OSTYPE(\`linux')dnl
+define(\`confDOMAIN_NAME', \`gw.test')dnl
 define(\`confDELIVERY_MODE', \`${mode}')dnl
 ${mode === "interactive" ? "define(`confSAFE_QUEUE', `Interactive')dnl\n" : ""}define(\`SMART_HOST', \`relay:[127.0.0.1]')dnl
 define(\`RELAY_MAILER_ARGS', \`TCP $h ${sink}')dnl
