@@ -23,6 +23,7 @@ function systemIo(): Io {
     stdinIsTerminal: stdinIsTerminal(),
     stdoutIsTerminal: stdoutIsTerminal(),
     out: writeOut,
+    outBytes: writeOut,
     err: writeErr,
     askSecret,
     environment: environment(),

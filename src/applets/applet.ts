@@ -8,6 +8,8 @@ export interface Io {
   readonly stdinIsTerminal: boolean;
   readonly stdoutIsTerminal: boolean;
   out(text: string): void;
+  /** Bytes as they are. */
+  outBytes(bytes: Buffer): void;
   err(text: string): void;
   /** Reads one line from the terminal without echo, after `prompt`. null at end of input. */
   askSecret(prompt: string): Promise<string | null>;

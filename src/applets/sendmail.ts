@@ -1,6 +1,7 @@
 // sendmail: deliver mail from standard input, be the daemon, list and run the queue, verify addresses.
 // Takes Sendmail's options; the work is in daemon/.
 
+import type { Result } from "../base/result.ts";
 import { type CommandLine, parseCommandLine } from "../daemon/commandline.ts";
 import {
   ask,
@@ -11,6 +12,7 @@ import {
   prepareJob,
   queueEntries,
   runQueue,
+  speakSmtp,
 } from "../daemon/commands.ts";
 import { formatMailq } from "../daemon/listing.ts";
 import { runDaemon } from "../daemon/run.ts";
@@ -88,7 +90,10 @@ async function queue(job: Job, line: CommandLine, io: Io): Promise<number> {
     io.err(`${callErrorText(done.error, job)}\n`);
     return EX.TEMPFAIL;
   }
-  const done = await runQueue(job, { verb: "flush", selectors, quarantined });
+  return report(await runQueue(job, { verb: "flush", selectors, quarantined }), io);
+}
+
+function report(done: Result<true>, io: Io): number {
   if (!done.ok) io.err(`${done.error}\n`);
   return done.ok ? EX.OK : EX.TEMPFAIL;
 }
@@ -115,6 +120,7 @@ export const sendmail: Applet = {
     if (line.mode === "list") return list(job.value, line, io);
     if (line.mode === "queue") return queue(job.value, line, io);
     if (line.mode === "verify") return verifyAddresses(job.value, line, (text) => io.out(`${text}\n`));
+    if (line.mode === "stdio") return report(await speakSmtp(job.value, io.stdin, io.outBytes), io);
     if (line.mode === "deliver") return deliverInput(job.value, line, io);
     io.err(
       `sendmail -b for ${line.mode} is a command of its own: hoststat, purgestat, newaliases, postern trace\n`,

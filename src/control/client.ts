@@ -46,6 +46,41 @@ export async function callDaemon(
   }
 }
 
+/** An SMTP session with the daemon (-bs): `input` goes in, `output` gets its bytes. Resolves when the daemon ends it. */
+export async function talkSmtp(
+  path: string,
+  user: string,
+  input: AsyncIterable<Buffer>,
+  output: (bytes: Buffer) => void,
+): Promise<Result<true, CallError>> {
+  const connected = await connectLocal(path);
+  if (!connected.ok) {
+    const gone = connected.error === "ENOENT" || connected.error === "ECONNREFUSED";
+    return err(gone ? { kind: "no-daemon" } : { kind: "denied" });
+  }
+  const connection = connected.value;
+  const call: Call = { verb: "smtp", user };
+  await connection.write(encodeFrame("J", JSON.stringify(call)));
+  const pump = (async () => {
+    for await (const chunk of input)
+      for (let at = 0; at < chunk.length; at += DATA_CHUNK_BYTES)
+        await connection.write(encodeFrame("D", chunk.subarray(at, at + DATA_CHUNK_BYTES)));
+    await connection.write(encodeFrame("E", ""));
+  })();
+  // A daemon that has ended the session does not want the rest of the input.
+  pump.catch(() => connection.destroy());
+  const reader = new FrameReader();
+  for await (const chunk of connection.chunks)
+    for (const frame of reader.push(chunk)) {
+      if (frame.type === "D") output(frame.payload);
+      else if (frame.type === "E") {
+        connection.destroy();
+        return ok(true);
+      }
+    }
+  return ok(true);
+}
+
 async function readAnswer(chunks: AsyncIterable<Buffer>): Promise<Result<unknown[], CallError>> {
   const reader = new FrameReader();
   const values: unknown[] = [];

@@ -18,6 +18,8 @@ export interface Call {
   readonly verbose?: boolean;
   /** Quarantined mail only (-qQ). */
   readonly quarantined?: boolean;
+  /** smtp: the login of the one who speaks. */
+  readonly user?: string;
   /** submit: the message that follows in data frames. */
   readonly submit?: Submission;
   /** trace. */
@@ -42,7 +44,9 @@ export type CallVerb =
   | "status"
   | "reload"
   | "trace"
-  | "history";
+  | "history"
+  /** An SMTP session over data frames both ways (sendmail -bs). */
+  | "smtp";
 
 /** Local submission (`sendmail` on the command line). Addresses without brackets; DSN values still encoded. */
 export interface Submission {

@@ -2,10 +2,12 @@
 // asked over the control socket; without one the same gateway is put together here, under the queue's lock, for one job.
 
 import { err, ok, type Result } from "../base/result.ts";
-import { type CallError, callDaemon } from "../control/client.ts";
+import { type CallError, callDaemon, talkSmtp } from "../control/client.ts";
 import type { Call, Submission, SubmitAnswer } from "../control/protocol.ts";
+import { makeSmtpd } from "../smtpd/server.ts";
 import type { QueueEntry } from "../spool/spool.ts";
 import { systemClock } from "../sys/clock.ts";
+import { makeDuplex } from "../sys/duplex.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { PasswdFile } from "../sys/identity.ts";
 import { currentUser, setEffectiveUser } from "../sys/process.ts";
@@ -14,7 +16,7 @@ import { type Folders, foldersOf } from "./folders.ts";
 import { Gateway } from "./gateway.ts";
 import { type NotReady, type Ready, readyConfiguration } from "./load.ts";
 import { isRoot, parseUser, prepareFolders } from "./privileges.ts";
-import { makeLog } from "./run.ts";
+import { localOrigin, makeLog } from "./run.ts";
 import { thisMachine } from "./site.ts";
 import { submit } from "./submission.ts";
 
@@ -138,6 +140,33 @@ export async function runQueue(job: Job, call: Call): Promise<Result<true>> {
     await gateway.spool?.flush(
       (call.selectors ?? []).map((s) => ({ kind: s.field, text: s.text, negate: s.negate })),
     );
+  });
+  return done.ok ? ok(true) : done;
+}
+
+/** SMTP on standard input and output (-bs): with the daemon's queue when it runs, else with the queue itself. */
+export async function speakSmtp(
+  job: Job,
+  input: AsyncIterable<Buffer>,
+  output: (bytes: Buffer) => void,
+): Promise<Result<true>> {
+  const user = loginName();
+  const asked = await talkSmtp(job.folders.controlSocket, user, input, output);
+  if (asked.ok) return asked;
+  if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
+  const done = await withoutDaemon(job, true, async (gateway) => {
+    gateway.spool?.start(0);
+    const ends = makeDuplex(
+      async (bytes) => output(bytes),
+      () => undefined,
+    );
+    const over = makeSmtpd(gateway.service()).serve(ends.stream, localOrigin(user));
+    const pump = (async () => {
+      for await (const chunk of input) ends.push(chunk);
+      ends.push(null);
+    })();
+    await Promise.race([over, pump.then(() => over)]);
+    await gateway.spool?.idle();
   });
   return done.ok ? ok(true) : done;
 }

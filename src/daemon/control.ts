@@ -6,12 +6,15 @@ import { err, ok, type Result } from "../base/result.ts";
 import { encodeFrame, FRAME_BYTES_MAX, FrameReader } from "../control/frame.ts";
 import type { Call, Submission, SubmitAnswer } from "../control/protocol.ts";
 import type { Clock } from "../sys/clock.ts";
+import { makeDuplex } from "../sys/duplex.ts";
 import { type LocalConnection, type LocalListener, listenLocal } from "../sys/localsocket.ts";
 import type { Log } from "../sys/log.ts";
 
 export interface ControlHandlers {
   answer(call: Call): Promise<Result<unknown>>;
   submit(submission: Submission, input: AsyncIterable<Buffer>): Promise<SubmitAnswer>;
+  /** Runs an SMTP session on a stream; resolves when it is over. */
+  session(stream: object, user: string): Promise<void>;
 }
 
 /** Elements of one JSON frame when an answer is a long list. */
@@ -46,7 +49,28 @@ async function serve(connection: LocalConnection, handlers: ControlHandlers): Pr
     await reply(connection, ok(await handlers.submit(call.submit, data())));
     return;
   }
+  if (call.verb === "smtp") return relaySession(connection, frames, handlers, call.user ?? "nobody");
   await reply(connection, await handlers.answer(call));
+}
+
+/** An SMTP session whose bytes travel in data frames. */
+async function relaySession(
+  connection: LocalConnection,
+  frames: AsyncGenerator<{ type: string; payload: Buffer }>,
+  handlers: ControlHandlers,
+  user: string,
+): Promise<void> {
+  const ends = makeDuplex(
+    (bytes) => connection.write(encodeFrame("D", bytes)),
+    () => undefined,
+  );
+  const over = handlers.session(ends.stream, user);
+  const pump = (async () => {
+    for await (const frame of frames) if (frame.type === "D") ends.push(frame.payload);
+    ends.push(null);
+  })();
+  await Promise.race([over, pump.then(() => over)]);
+  await connection.write(encodeFrame("E", ""));
 }
 
 async function reply(connection: LocalConnection, result: Result<unknown>): Promise<void> {

@@ -128,6 +128,7 @@ export class Gateway {
   /** The SMTP server's view of this configuration; `instead` takes the spool's place when there is none. */
   service(instead?: Intake): Service {
     const { around, site, spool } = this;
+    const { serverTls } = this.#generation;
     const intake = instead ?? spool;
     if (intake === null) throw new AssertionError("service() without a spool");
     return {
@@ -140,7 +141,10 @@ export class Gateway {
       resolver: site.resolver,
       clock: around.clock,
       log: around.log,
-      tls: this.#generation.serverTls,
+      // Files that cannot be trusted take STARTTLS out of EHLO; mended ones bring it back.
+      get tls() {
+        return serverTls !== null && (serverTls.reason() === "" || serverTls.refresh()) ? serverTls : null;
+      },
       auth: makeServerAuth(this.#generation.ready, site, around),
       etrn: (host) => {
         if (host.startsWith("#") || spool === null) return false;

@@ -31,6 +31,16 @@ const EX_OK = 0;
 const EX_SOFTWARE = 70;
 const EX_CONFIG = 78;
 
+/** Where a session of -bs comes from. */
+export function localOrigin(user: string): {
+  address: string;
+  localAddress: string;
+  localPort: number;
+  localUser: string;
+} {
+  return { address: "", localAddress: "", localPort: 0, localUser: `${user}@localhost` };
+}
+
 export function makeLog(level: number): Log {
   return streamLog(writeErr, level);
 }
@@ -155,6 +165,8 @@ export async function runDaemon(
         gateway.spool === null
           ? Promise.resolve({ id: "", status: 75, messages: [`the queue cannot be used: ${reason}`] })
           : submit({ site: gateway.site, intake: gateway.spool, clock }, submission, input),
+      session: (stream, name) =>
+        (smtpd ?? makeSmtpd(serviceOf(gateway, reason))).serve(stream, localOrigin(name)),
     },
     clock,
     log,

@@ -73,16 +73,25 @@ export function openSiteHere(
   const own = fullHostName(short, machine.hostsFile);
   const passwd = new PasswdFile(machine.passwdFile);
   const aliasFiles = configuration.options.AliasFile;
+  const trust = { dontBlame: configuration.options.DontBlameSendmail };
+  const names = new Set(
+    [...(configuration.classes["w"] ?? []), own, short, "localhost"].map((n) => n.toLowerCase()),
+  );
   const site = openSite(configuration, {
-    openTable: (spec) => keep(openTable(spec)),
+    openTable: (spec) => keep(openTable(spec, undefined, trust)),
     readClass: (file) => {
-      const names = readClassFile(file.path, file.optional);
+      const names = readClassFile(file.path, file.optional, trust);
       if (names.ok) return found(names.value);
       return names.error.endsWith("No such file or directory")
         ? ABSENT
         : tempfail(names.error.replace(/^.*?: /, ""));
     },
-    aliases: aliasFiles.length === 0 ? null : keep(openAliases(aliasFiles.map(aliasSpec))),
+    aliases:
+      aliasFiles.length === 0
+        ? null
+        : keep(
+            openAliases(aliasFiles.map(aliasSpec), (host) => names.has(host.toLowerCase()), undefined, trust),
+          ),
     resolver,
     accounts: passwd,
     files: makeRecipientFiles(configuration.options.DontBlameSendmail, (path) =>

@@ -1,7 +1,7 @@
 // Standard streams and the terminal: what an applet's Io is made of when it runs for real.
 // Passwords are read without echo (raw mode), asked on standard error so that pipes of output stay clean.
 
-export function writeOut(text: string): void {
+export function writeOut(text: string | Buffer): void {
   process.stdout.write(text);
 }
 
