@@ -144,66 +144,100 @@ function server(algorithm: ScramDigest, context: ServerContext, nonceText: Nonce
   };
 }
 
-function client(algorithm: ScramDigest, context: ClientContext, nonceText: NonceText): ClientExchange {
-  const authorizationId =
-    context.authorizationId === "" || context.authorizationId === context.authenticationId
-      ? ""
-      : `a=${encodeName(context.authorizationId)}`;
-  const header = `n,${authorizationId},`;
-  const ourNonce = nonceText(context);
+/** What a client has said and may expect. */
+interface ClientTalk {
+  readonly header: string;
+  readonly bare: string;
+  readonly nonce: string;
+}
+
+/** The client's final message for the server's first, and the signature that the server must then show; a string: why not. */
+function proof(
+  algorithm: ScramDigest,
+  context: ClientContext,
+  talk: ClientTalk,
+  message: Buffer,
+): { readonly data: string; readonly expected: Buffer } | string {
+  const text = message.length > DIGEST_RESPONSE_BYTES_MAX ? "" : message.toString("latin1");
+  const [r, s, i] = text.split(",");
+  const nonce = attribute(r, "r");
+  const salt = fromBase64(attribute(s, "s") ?? "=");
+  const rounds = attribute(i, "i") ?? "";
+  if (nonce === null || !NONCE.test(nonce) || !nonce.startsWith(talk.nonce) || nonce === talk.nonce)
+    return "the server's nonce does not extend ours";
+  if (salt === null || salt.length === 0 || !/^[1-9][0-9]{0,9}$/.test(rounds))
+    return "the server's salt or iteration count is malformed";
+  const iterations = Number(rounds);
+  if (iterations < SCRAM_ITERATIONS_MIN || iterations > SCRAM_ITERATIONS_MAX)
+    return `the server asks for ${iterations} iterations`;
+  const secret = Buffer.from(prepareSecret(context.secret) ?? context.secret);
+  const salted = deriveKeyNow(algorithm, secret, salt, iterations, SCRAM_KEY_BYTES[algorithm]);
+  const keys = keysOf(algorithm, salted);
+  const final = `c=${Buffer.from(talk.header).toString("base64")},r=${nonce}`;
+  const signed = Buffer.from(`${talk.bare},${text},${final}`);
+  const shown = xor(keys.client, hmac(algorithm, keys.stored, signed));
+  return {
+    data: `${final},p=${shown.toString("base64")}`,
+    expected: hmac(algorithm, keys.server, signed),
+  };
+}
+
+function startTalk(context: ClientContext, nonce: string): ClientTalk {
+  const other = context.authorizationId !== "" && context.authorizationId !== context.authenticationId;
   const name = prepareName(context.authenticationId) ?? context.authenticationId;
-  const bare = `n=${encodeName(name)},r=${ourNonce}`;
+  return {
+    header: `n,${other ? `a=${encodeName(context.authorizationId)}` : ""},`,
+    bare: `n=${encodeName(name)},r=${nonce}`,
+    nonce,
+  };
+}
+
+/** Is the server's last message the signature we expect? null: yes; else why not. */
+function serverRefusal(message: Buffer, expected: Buffer): string | null {
+  const text = message.toString("latin1");
+  if (text.startsWith("e=")) return `the server refuses: ${text.slice(2, 80)}`;
+  const signature = fromBase64(attribute(text.split(",")[0], "v") ?? "=");
+  return signature !== null && sameBytes(signature, expected)
+    ? null
+    : "the server does not know the secret (its signature is wrong)";
+}
+
+function client(algorithm: ScramDigest, context: ClientContext, nonceText: NonceText): ClientExchange {
+  const talk = startTalk(context, nonceText(context));
   let stage: "first" | "final" | "proof" | "done" = "first";
   let repeated = false;
   let expected: Buffer = NOTHING;
 
-  function prove(message: Buffer): ClientStep {
-    const text = message.length > DIGEST_RESPONSE_BYTES_MAX ? "" : message.toString("latin1");
-    const [r, s, i] = text.split(",");
-    const nonce = attribute(r, "r");
-    const salt = fromBase64(attribute(s, "s") ?? "=");
-    const rounds = attribute(i, "i") ?? "";
-    if (nonce === null || !NONCE.test(nonce) || !nonce.startsWith(ourNonce) || nonce === ourNonce)
-      return abort("the server's nonce does not extend ours");
-    if (salt === null || salt.length === 0 || !/^[1-9][0-9]{0,9}$/.test(rounds))
-      return abort("the server's salt or iteration count is malformed");
-    const iterations = Number(rounds);
-    if (iterations < SCRAM_ITERATIONS_MIN || iterations > SCRAM_ITERATIONS_MAX)
-      return abort(`the server asks for ${iterations} iterations`);
-    const secret = prepareSecret(context.secret) ?? context.secret;
-    const salted = deriveKeyNow(algorithm, Buffer.from(secret), salt, iterations, SCRAM_KEY_BYTES[algorithm]);
-    const keys = keysOf(algorithm, salted);
-    const final = `c=${Buffer.from(header).toString("base64")},r=${nonce}`;
-    const signed = Buffer.from(`${bare},${text},${final}`);
-    const proof = xor(keys.client, hmac(algorithm, keys.stored, signed));
-    expected = hmac(algorithm, keys.server, signed);
+  /** The server's first message, or an empty one when it wants ours again (it was not sent with the command). */
+  function answerFirst(message: Buffer): ClientStep {
+    if (message.length === 0) {
+      if (repeated) return abort("the server asks for the first message again and again");
+      repeated = true;
+      return respond(`${talk.header}${talk.bare}`);
+    }
+    const shown = proof(algorithm, context, talk, message);
+    if (typeof shown === "string") return abort(shown);
+    expected = shown.expected;
     stage = "proof";
-    return respond(`${final},p=${proof.toString("base64")}`);
+    return respond(shown.data);
   }
 
   return {
     initial() {
       stage = "final";
-      return Buffer.from(`${header}${bare}`);
+      return Buffer.from(`${talk.header}${talk.bare}`);
     },
     step(message) {
       switch (stage) {
         case "first":
           if (message.length > 0) return abort("the server begins a SCRAM exchange");
           stage = "final";
-          return respond(`${header}${bare}`);
+          return respond(`${talk.header}${talk.bare}`);
         case "final":
-          // The server asks for the first message again when the initial response was not sent with the command.
-          if (message.length > 0) return prove(message);
-          if (repeated) return abort("the server asks for the first message again and again");
-          repeated = true;
-          return respond(`${header}${bare}`);
+          return answerFirst(message);
         case "proof": {
-          const text = message.toString("latin1");
-          if (text.startsWith("e=")) return abort(`the server refuses: ${text.slice(2, 80)}`);
-          const signature = fromBase64(attribute(text.split(",")[0], "v") ?? "=");
-          if (signature === null || !sameBytes(signature, expected))
-            return abort("the server does not know the secret (its signature is wrong)");
+          const refusal = serverRefusal(message, expected);
+          if (refusal !== null) return abort(refusal);
           stage = "done";
           return respond(NOTHING);
         }

@@ -14,7 +14,7 @@ import { serverMechanisms } from "./registry.ts";
 import { askSaslauthd, socketPath } from "./saslauthd.ts";
 import { checkVerifier, makeVerifier } from "./scramkeys.ts";
 import type { PasswordSource, SaslConf } from "./sendmailconf.ts";
-import { openStore } from "./store.ts";
+import { type CredentialStore, openStore } from "./store.ts";
 
 export interface SaslSettings {
   readonly options: Options;
@@ -69,6 +69,66 @@ async function checkCredential(credential: Credential, password: string): Promis
   return secret !== null && given !== null && sameBytes(Buffer.from(secret), Buffer.from(given));
 }
 
+/** Who answers for passwords: the sources of Sendmail.conf in order. */
+class PasswordSources {
+  readonly #settings: SaslSettings;
+  readonly #store: CredentialStore;
+  readonly #realm: string;
+  readonly #decoyKey: Buffer;
+
+  constructor(settings: SaslSettings, store: CredentialStore, realm: string, decoyKey: Buffer) {
+    this.#settings = settings;
+    this.#store = store;
+    this.#realm = foldRealm(realm);
+    this.#decoyKey = decoyKey;
+  }
+
+  /** The first yes counts; a source that could not answer makes a no uncertain. */
+  async check(user: string, realm: string, password: string): Promise<Lookup<true>> {
+    const reasons: string[] = [];
+    for (const source of this.#settings.conf.sources) {
+      const answer = await this.#ask(source, user, realm, password);
+      if (answer.kind === "found") return answer;
+      if (answer.kind === "tempfail") reasons.push(answer.reason);
+    }
+    return reasons.length === 0 ? ABSENT : tempfail(reasons.join("; "));
+  }
+
+  async #ask(source: PasswordSource, user: string, realm: string, password: string): Promise<Lookup<true>> {
+    if (source === "sasldb") return this.#fromStore(user, realm, password);
+    const { accounts, conf } = this.#settings;
+    const own = foldRealm(realm) === this.#realm;
+    // Accounts of the system have no realm: a stranger's realm is not theirs.
+    if (source === "pam" && accounts !== null) return own ? checkAccount(accounts, user, password) : ABSENT;
+    const question = { user, password, service: "smtp", realm: own ? "" : realm };
+    return askSaslauthd(socketPath(conf.saslauthdPath), question);
+  }
+
+  async #fromStore(user: string, realm: string, password: string): Promise<Lookup<true>> {
+    const credential = this.#store.find(user, realm);
+    if (credential.kind === "tempfail") return credential;
+    if (credential.kind === "absent") {
+      // An unknown user takes as long as a wrong password.
+      await makeVerifier("sha256", password, this.#decoyKey, SCRAM_ITERATIONS_MADE);
+      return ABSENT;
+    }
+    return (await checkCredential(credential.value, password)) ? found(true) : ABSENT;
+  }
+}
+
+/** Could anything answer? A store file that is broken could, tomorrow: its mechanisms stay and answer 454. */
+function answerable(mechanism: Mechanism, settings: SaslSettings): boolean {
+  if (mechanism.name === "EXTERNAL") return true;
+  if (mechanism.plaintext && settings.conf.sources.some((source) => source !== "sasldb")) return true;
+  return statPath(settings.storePath).kind !== "absent";
+}
+
+/** Our own names, bare or as an address in brackets, in any case. */
+function isOwn(settings: SaslSettings, name: string): boolean {
+  const folded = foldRealm(name);
+  return settings.ownName(folded) || settings.ownName(`[${folded}]`);
+}
+
 export function makeSaslServer(settings: SaslSettings): SaslServer {
   const { options, conf, host } = settings;
   const realm = options.AuthRealm === "" ? host : options.AuthRealm;
@@ -76,56 +136,12 @@ export function makeSaslServer(settings: SaslSettings): SaslServer {
   const store = openStore(settings.storePath, {
     groupReadable: options.DontBlameSendmail.some((w) => w.toLowerCase() === "groupreadablesasldbfile"),
   });
+  const sources = new PasswordSources(settings, store, realm, decoyKey);
   const mechanisms = conf.mechanisms;
   const names = options.AuthMechanisms.filter(
     (n) => mechanisms === null || mechanisms.includes(n.toUpperCase()),
   );
   const letters = [...options.AuthOptions].join("");
-
-  async function fromStore(user: string, userRealm: string, password: string): Promise<Lookup<true>> {
-    const credential = store.find(user, userRealm);
-    if (credential.kind === "tempfail") return credential;
-    if (credential.kind === "absent") {
-      // An unknown user takes as long as a wrong password.
-      await makeVerifier("sha256", password, decoyKey, SCRAM_ITERATIONS_MADE);
-      return ABSENT;
-    }
-    return (await checkCredential(credential.value, password)) ? found(true) : ABSENT;
-  }
-
-  function ask(
-    source: PasswordSource,
-    user: string,
-    userRealm: string,
-    password: string,
-  ): Promise<Lookup<true>> {
-    if (source === "sasldb") return fromStore(user, userRealm, password);
-    const own = foldRealm(userRealm) === foldRealm(realm);
-    if (source === "pam" && settings.accounts !== null)
-      // Accounts of the system have no realm: a stranger's realm is not theirs.
-      return Promise.resolve(own ? checkAccount(settings.accounts, user, password) : ABSENT);
-    const question = { user, password, service: "smtp", realm: own ? "" : userRealm };
-    return askSaslauthd(socketPath(conf.saslauthdPath), question);
-  }
-
-  /** The first yes counts; a source that could not answer makes a no uncertain. */
-  async function checkPassword(user: string, userRealm: string, password: string): Promise<Lookup<true>> {
-    const reasons: string[] = [];
-    for (const source of conf.sources) {
-      const answer = await ask(source, user, userRealm, password);
-      if (answer.kind === "found") return answer;
-      if (answer.kind === "tempfail") reasons.push(answer.reason);
-    }
-    return reasons.length === 0 ? ABSENT : tempfail(reasons.join("; "));
-  }
-
-  /** Could anything answer? A store file that is broken could, tomorrow: its mechanisms stay and answer 454. */
-  function answerable(mechanism: Mechanism): boolean {
-    if (mechanism.name === "EXTERNAL") return true;
-    const stored = statPath(settings.storePath).kind !== "absent";
-    return mechanism.plaintext ? stored || conf.sources.some((s) => s !== "sasldb") : stored;
-  }
-
   return {
     offered(client, encrypted) {
       const where = {
@@ -133,17 +149,17 @@ export function makeSaslServer(settings: SaslSettings): SaslServer {
         plaintextWithoutTls: settings.plaintextWithoutTls && !letters.includes("p"),
         external: externalIdentity(client) !== "",
       };
-      return serverMechanisms(names, where).filter((m) => allowed(m, letters) && answerable(m));
+      return serverMechanisms(names, where).filter((m) => allowed(m, letters) && answerable(m, settings));
     },
     context: (client) => ({
       host,
       realm,
       service: "smtp",
       find: async (user, userRealm) => store.find(user, userRealm),
-      checkPassword,
+      checkPassword: (user, userRealm, password) => sources.check(user, userRealm, password),
       externalIdentity: externalIdentity(client),
       nonce: (bytes) => settings.entropy.bytes(bytes),
-      ownName: (name) => settings.ownName(name),
+      ownName: (name) => isOwn(settings, name),
       decoyKey,
     }),
   };
