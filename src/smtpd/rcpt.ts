@@ -2,7 +2,6 @@
 // address. Refused recipients are counted and slowed (BadRcptThrottle).
 
 import { ENVELOPE_RECIPIENTS_MAX } from "../base/limits.ts";
-import type { Recipient } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";
 import { decoded, parseAddressArgument } from "./argument.ts";
 import { parameterRules } from "./mail.ts";
@@ -30,7 +29,7 @@ function receive(session: Session, argument: string): Promise<void> | undefined 
     return undefined;
   }
   const max = session.settings.recipientsMax;
-  const count = transaction.recipients.length;
+  const count = transaction.accepted;
   if ((max > 0 && count >= max) || count >= ENVELOPE_RECIPIENTS_MAX) {
     session.answer(452, "4.5.3", "Too many recipients");
     return undefined;
@@ -79,7 +78,6 @@ async function check(
     }
     if (route.willQueue) later = " (will queue)";
   }
-  const recipient: Recipient = { address, ...parameters };
-  transaction.recipients.push(recipient);
-  session.answer(250, "2.1.5", `${typed}... Recipient ok${later}`);
+  const shown = transaction.add({ address, ...parameters }, typed);
+  session.answer(250, "2.1.5", `${shown}... Recipient ok${later}`);
 }

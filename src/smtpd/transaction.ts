@@ -31,6 +31,10 @@ export class Transaction {
   readonly sender: string;
   readonly parameters: MailParameters;
   readonly recipients: Recipient[] = [];
+  /** Accepted RCPT commands, repetitions included: what MaxRecipientsPerMessage counts. */
+  accepted = 0;
+  /** How each recipient was first written, by address: a repetition is answered with it, as Sendmail does, and kept once. */
+  readonly #typed = new Map<string, string>();
   readonly fate: Fate;
   gate: DataGate | null = null;
   draft: Draft | null = null;
@@ -41,6 +45,20 @@ export class Transaction {
     this.sender = sender;
     this.parameters = parameters;
     this.fate = { ...fate };
+  }
+
+  /** Adds a recipient; returns what its answer shows. */
+  add(recipient: Recipient, typed: string): string {
+    this.accepted++;
+    const { address } = recipient;
+    const at = address.lastIndexOf("@");
+    // Domains have no case, local parts may.
+    const key = at < 0 ? address : address.slice(0, at) + address.slice(at).toLowerCase();
+    const before = this.#typed.get(key);
+    if (before !== undefined) return before;
+    this.#typed.set(key, typed);
+    this.recipients.push(recipient);
+    return typed;
   }
 
   /** Ends the transaction without a message; a draft that was open is aborted. */

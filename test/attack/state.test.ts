@@ -246,6 +246,20 @@ describe("state of a session", () => {
     await talk.leave();
   });
 
+  it("BOMB-01: a recipient named a thousand times is one recipient", async () => {
+    const stage = makeStage();
+    const talk = await hello(stage);
+    await talk.say("MAIL FROM:<a@c.test>");
+    talk.send("RCPT TO:<r@gw2.test>\r\nRCPT TO:r@GW2.test\r\n".repeat(500));
+    for (let i = 0; i < 1000; i++)
+      assert.deepEqual(await talk.reply(), ["250 2.1.5 <r@gw2.test>... Recipient ok"]);
+    await talk.say("DATA");
+    talk.send(".\r\n");
+    await talk.reply();
+    assert.equal(stage.intake.kept[0]?.envelope.recipients.length, 1);
+    await talk.leave();
+  });
+
   it("TLS-07: the first words of HTTP and POP end the connection", async () => {
     for (const line of ["GET / HTTP/1.1", "POST / HTTP/1.0", "CONNECT a:25 HTTP/1.0", "USER joe"]) {
       const talk = makeStage().connect();
