@@ -188,6 +188,7 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
     log: around.log,
     clockTrusted: () => around.clock.wallMs() >= CLOCK_FLOOR_MS,
     owners: [around.uid],
+    nowMs: () => around.clock.wallMs(),
   };
   const clientTls = loadClientTls(configuration.options, tls);
   const mailers = makeMailers(

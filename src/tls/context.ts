@@ -16,6 +16,7 @@ import {
   startTls,
   type TLSSocket,
 } from "../sys/tls.ts";
+import { expiryWarnings } from "./expiry.ts";
 import { factsOf, type TlsFacts } from "./facts.ts";
 import {
   bareMaterial,
@@ -25,6 +26,7 @@ import {
   readMaterial,
   type Side,
   stampOf,
+  type TlsFiles,
 } from "./material.ts";
 import type { TrustRules } from "./trust.ts";
 
@@ -34,6 +36,8 @@ export interface TlsSurroundings {
   clockTrusted(): boolean;
   /** Users that may own the files besides root. */
   readonly owners: readonly number[];
+  /** Wall clock, milliseconds: for warnings about certificates that end soon; without it there are none. */
+  nowMs?(): number;
 }
 
 /** An encrypted stream and what it proved. */
@@ -49,6 +53,8 @@ export interface ServerTls {
   readonly asksCertificate: boolean;
   /** Looks at the files again; true when TLS can be offered now. Called by each handshake, and by a reload. */
   refresh(): boolean;
+  /** What an administrator should know about the validity of the files, one line each. */
+  warnings(): readonly string[];
   /** The certificates shown to clients: the first is the default. */
   leaves(): readonly Pair["leaf"][];
   /** The context of a listener, for the certificate that fits `servername`; null when TLS is off. */
@@ -61,6 +67,7 @@ export interface ServerTls {
 }
 
 export interface ClientTls {
+  warnings(): readonly string[];
   /** "" when our own certificate (if any) and authorities could be read, else the log line that says why not. */
   reason(): string;
   refresh(): boolean;
@@ -80,6 +87,7 @@ class Keeper {
   readonly #options: Options;
   readonly #rules: TrustRules;
   readonly #log: Log;
+  readonly #around: TlsSurroundings;
   readonly #optionBits: number;
   #material: Material | null = null;
   #reason = "";
@@ -90,6 +98,7 @@ class Keeper {
     this.#side = side;
     this.#options = options;
     this.#log = around.log;
+    this.#around = around;
     this.#rules = {
       groupReadableKey: options.DontBlameSendmail.some(
         (word) => word.toLowerCase() === "groupreadablekeyfile",
@@ -134,11 +143,23 @@ class Keeper {
       return this.#material !== null;
     }
     for (const note of usable.value.notes) this.#log.line(8, note);
+    for (const warning of this.warnings(files)) this.#log.line(5, `STARTTLS=${this.#side}: ${warning}`);
     const again = this.#material !== null;
     this.#reason = "";
     this.#material = usable.value;
     if (again) this.#log.line(8, `STARTTLS=${this.#side}: certificate files changed and were read again`);
     return true;
+  }
+
+  /** Certificates and authorities that have ended or will soon. */
+  warnings(files: TlsFiles = filesOf(this.#options, this.#side)): readonly string[] {
+    const { nowMs } = this.#around;
+    if (nowMs === undefined) return [];
+    const trusted = this.#around.clockTrusted();
+    return expiryWarnings([...files.certificates, files.authorityFile], {
+      ms: nowMs(),
+      trusted: clockTrusted(),
+    });
   }
 
   /** Makes the first context, so that what OpenSSL dislikes is found now; the old contexts go only when that worked. */
@@ -198,6 +219,7 @@ export function loadServerTls(options: Options, around: TlsSurroundings): Server
     reason: () => keeper.reason,
     asksCertificate,
     refresh: () => keeper.refresh(),
+    warnings: () => keeper.warnings(),
     leaves: () => (keeper.material?.pairs ?? []).map((pair) => pair.leaf),
     context,
     async upgrade(socket, plan) {
@@ -225,6 +247,7 @@ export function loadClientTls(options: Options, around: TlsSurroundings): Client
   return {
     reason: () => keeper.reason,
     refresh: () => keeper.refresh(),
+    warnings: () => keeper.warnings(),
     async upgrade(socket, name, timeoutMs) {
       const context = keeper.refresh() ? keeper.context("client", "") : null;
       if (context === null || !isDuplex(socket))

@@ -11,7 +11,13 @@ let pki: Pki;
 const lines: string[] = [];
 const log = { line: (_level: number, text: string) => lines.push(text) };
 let clockTrusted = true;
-const around = { log, clockTrusted: () => clockTrusted, owners: [process.getuid?.() ?? 0] };
+let nowMs = Date.now();
+const around = {
+  log,
+  clockTrusted: () => clockTrusted,
+  owners: [process.getuid?.() ?? 0],
+  nowMs: () => nowMs,
+};
 
 function options(changes: Partial<Options> = {}): Options {
   return {
@@ -558,5 +564,21 @@ test("client: a server that answers with plaintext, closes or stalls is an error
     assert.match(done.ok ? "" : done.error, expected);
     socket.destroy();
     net.close();
+  }
+});
+
+test("certificates that end soon are said at load and on request, not on an untrusted clock", () => {
+  const real = nowMs;
+  try {
+    lines.length = 0;
+    assert.deepEqual(server().warnings().length, 2, "30 days of life are few: certificate and authority");
+    assert.match(lines.join("\n"), /^STARTTLS=server: certificate \S+server\.crt expires on /m);
+    nowMs = real + 31 * 86_400_000;
+    assert.match(server().warnings()[0] ?? "", /expired on/);
+    clockTrusted = false;
+    assert.deepEqual(server().warnings(), []);
+  } finally {
+    nowMs = real;
+    clockTrusted = true;
   }
 });
