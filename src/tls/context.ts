@@ -158,7 +158,7 @@ class Keeper {
     const trusted = this.#around.clockTrusted();
     return expiryWarnings([...files.certificates, files.authorityFile], {
       ms: nowMs(),
-      trusted: clockTrusted(),
+      trusted,
     });
   }
 
