@@ -7,6 +7,7 @@ import type { Configuration } from "../config/configuration.ts";
 import { type Mailers, makeMailers } from "../deliver/registry.ts";
 import { makePolicy, makeRates } from "../policy/gate.ts";
 import type { Rates } from "../policy/rates.ts";
+import { returnedOriginal } from "../route/rewrite.ts";
 import type { Site } from "../route/site.ts";
 import type { Service } from "../smtpd/service.ts";
 import type { Intake } from "../spool/intake.ts";
@@ -110,6 +111,7 @@ export class Gateway {
       names: {
         hostName: this.site.j,
         version: GATEWAY_VERSION,
+        returned: (sender, header) => returnedOriginal(this.site, sender, header),
         mailerDaemon: `MAILER-DAEMON@${this.site.masquerade === "" ? this.site.j : this.site.masquerade}`,
       },
       clockFloorMs: CLOCK_FLOOR_MS,

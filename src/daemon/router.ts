@@ -3,7 +3,7 @@
 
 import { reply } from "../mail/reply.ts";
 import { expandRecipient, verifyRecipient } from "../route/expand.ts";
-import { hasFlag, prefixed } from "../route/resolve.ts";
+import { hasFlag, prefixed, senderFullName } from "../route/resolve.ts";
 import type { Site } from "../route/site.ts";
 import type { Routes, VerifiedAddress } from "../smtpd/service.ts";
 import type { RoutedError, Router } from "../spool/router.ts";
@@ -62,6 +62,7 @@ export function makeRoutes(site: () => Site): Routes {
       if (verdict.kind === "refused") return verdict;
       return { kind: "ok", willQueue: verdict.kind === "queued" };
     },
+    fullName: (sender) => senderFullName(site(), sender),
     async verify(argument, expand) {
       const now = site();
       const entry = (mailer: string, user: string): VerifiedAddress => {

@@ -345,7 +345,9 @@ class Transaction {
     let line = `MAIL From:<${sender}>`;
     if (extensions.has("SIZE")) line += ` SIZE=${payloadSize(payload)}`;
     if (extensions.has("8BITMIME")) {
-      const body = payload.body.eightBit ? "8BITMIME" : envelope.body;
+      // Unlabelled 8-bit bytes are not declared, unless EightBitMode says that they are MIME.
+      const mimify = payload.body.eightBit && this.#needs.options.EightBitMode.startsWith("mim");
+      const body = envelope.body ?? (mimify ? "8BITMIME" : undefined);
       if (body !== undefined) line += ` BODY=${body}`;
     }
     if (envelope.smtpUtf8) line += " SMTPUTF8";

@@ -21,6 +21,8 @@ export interface HeaderFacts {
   readonly wallMs: number;
   /** Sendmail's NoRecipientAction: "none" | "add-to" | "add-apparently-to" | "add-to-undisclosed" | "add-bcc". */
   readonly noRecipientAction?: string;
+  /** False when the client named more recipients than were accepted: Received then names none. */
+  readonly alone?: boolean;
   /** True for a notice that we write ourselves: no `with`, no `for`. */
   readonly notice?: boolean;
   /** confFROM_HEADER when it is `<$g>`: the From that we add has brackets. */
@@ -84,7 +86,8 @@ export function receivedField(facts: HeaderFacts): string {
     tls === undefined
       ? ""
       : `\r\n\t(version=${tls.version} cipher=${tls.cipher} bits=${tls.bits} verify=${tls.verify})`;
-  const only = facts.recipients.length === 1 && !facts.notice ? facts.recipients[0] : undefined;
+  const alone = facts.recipients.length === 1 && facts.alone !== false && !facts.notice;
+  const only = alone ? facts.recipients[0] : undefined;
   const forWhom = only === undefined ? ";\r\n\t" : `\r\n\tfor <${clean(only)}>; `;
   const by = `by ${facts.hostName} (${facts.version}/${facts.cfVersion})${how} id ${facts.id}`;
   return `Received: ${clean(from)}\r\n\t${auth}${by}${secured}${forWhom}${formatDate(facts.wallMs)}\r\n`;
@@ -139,7 +142,7 @@ function defaultField(name: string, facts: HeaderFacts): string {
 }
 
 /** The field that NoRecipientAction asks for when no field names a recipient. */
-function recipientField(facts: HeaderFacts, bccOnly: boolean): string {
+function recipientField(facts: HeaderFacts): string {
   const all = facts.recipients.map(clean).join(", ");
   switch (facts.noRecipientAction) {
     case "add-to":
@@ -151,14 +154,15 @@ function recipientField(facts: HeaderFacts, bccOnly: boolean): string {
     case "add-bcc":
       return "Bcc: \r\n";
     default:
-      // RFC 822 wants one recipient field: an emptied Bcc is enough.
-      return bccOnly ? "Bcc: \r\n" : "";
+      return "";
   }
 }
 
 interface Summary {
   readonly seen: ReadonlySet<string>;
   readonly kept: string;
+  /** `kept` with emptied Bcc fields where they stood: RFC 822 wants one recipient field. */
+  readonly keptWithBcc: string;
   readonly hops: number;
   readonly precedence: number;
   readonly urgency: Envelope["urgency"];
@@ -171,6 +175,7 @@ function urgencyOf(value: string): Envelope["urgency"] {
 function summarise(header: string): Summary {
   const seen = new Set<string>();
   let kept = "";
+  let keptWithBcc = "";
   let hops = 0;
   let precedence = 0;
   let urgency: Envelope["urgency"] = "normal";
@@ -181,10 +186,18 @@ function summarise(header: string): Summary {
     if (name === "priority") urgency = urgencyOf(text.toLowerCase());
     if (DROPPED_FIELDS.has(name) || (text === "" && DEFAULT_FIELDS.includes(name))) continue;
     seen.add(name);
-    if (name === "bcc" || name === "resent-bcc") continue;
-    kept += `${label}:${value}\r\n`;
+    const blind = name === "bcc" || name === "resent-bcc";
+    if (!blind) kept += `${label}:${value}\r\n`;
+    keptWithBcc += blind ? `${label}:\r\n` : `${label}:${value}\r\n`;
   }
-  return { seen, kept, hops, precedence, urgency };
+  return { seen, kept, keptWithBcc, hops, precedence, urgency };
+}
+
+/** Will completeHeader() add a From made of the sender? Then the sender's full name is worth looking up. */
+export function lacksSender(raw: Buffer): boolean {
+  const { seen } = summarise(raw.toString("latin1"));
+  const resent = [...seen].some((name) => name.startsWith("resent-"));
+  return !seen.has("from") || (resent && !seen.has("resent-from"));
 }
 
 /**
@@ -199,9 +212,9 @@ export function completeHeader(raw: Buffer, facts: HeaderFacts): CompletedHeader
   for (const name of DEFAULT_FIELDS)
     if (!has(name) && (resent || !name.startsWith("resent-"))) added += defaultField(name, facts);
   const addressed = ["to", "cc", "resent-to", "resent-cc", "apparently-to"].some(has);
-  const bcc = has("bcc") || has("resent-bcc");
-  const recipients = addressed ? "" : recipientField(facts, bcc);
-  const text = receivedField(facts) + added + came.kept + recipients;
+  const recipients = addressed ? "" : recipientField(facts);
+  const kept = addressed || recipients !== "" ? came.kept : came.keptWithBcc;
+  const text = receivedField(facts) + added + kept + recipients;
   return {
     header: Buffer.from(text, "latin1"),
     hops: came.hops,

@@ -136,7 +136,7 @@ export function makeNotice(facts: NoticeFacts): Notice {
   const whole = facts.originalBody !== null && facts.kind !== "success";
   lines.push(...part(whole ? "message/rfc822" : "text/rfc822-headers"));
   const body: Buffer[] = [wire(lines), wireHeader(facts)];
-  if (whole && facts.originalBody !== null) body.push(Buffer.from("\r\n"), ...facts.originalBody);
+  if (whole && facts.originalBody !== null) body.push(Buffer.from("\r\n"), ...fromQuoted(facts.originalBody));
   body.push(wire(["", `--${boundary}--`, ""]));
   return { header: header(facts, boundary), body };
 }
@@ -294,6 +294,15 @@ function originalRecipient(orcpt: string): string {
 /** CRLF lines with leading dots doubled. */
 function wire(lines: readonly string[]): Buffer {
   return Buffer.from(lines.map((line) => `${line.startsWith(".") ? "." : ""}${line}\r\n`).join(""));
+}
+
+/** Lines that begin with "From " get a ">", as Sendmail writes the originals of notices. Nothing is copied when there are none. */
+function fromQuoted(pieces: readonly Buffer[]): readonly Buffer[] {
+  const whole = Buffer.concat(pieces);
+  if (!whole.includes("From ")) return pieces;
+  const text = whole.toString("latin1");
+  const quoted = text.replace(/(^|\r\n)From /g, "$1>From ");
+  return quoted.length === text.length ? pieces : [Buffer.from(quoted, "latin1")];
 }
 
 /** The original's header with its Return-Path, in wire form; it was accepted without stuffed dots. */

@@ -101,7 +101,7 @@ function nullMx(name: string): MxAnswer {
       outcome("failed", "5.1.10", "Host does not accept mail: MX 0 .", {
         diagnostic: "556 Host does not accept mail: MX 0 .",
         remote: name,
-        transcript: ["556 5.1.10 Host does not accept mail: MX 0 ."],
+        transcript: ["554 5.0.0 Service unavailable"],
       }),
   };
 }

@@ -225,6 +225,18 @@ export async function rememberedSender(site: Site, typed: string): Promise<strin
   return focusToText(await canonify(run, focus(scanned.value.tokens, site.routing)));
 }
 
+/** Full name of the account that a sender is, its +detail not minded; "" when the address is not a mailbox here. */
+export async function senderFullName(site: Site, sender: string): Promise<string> {
+  const scanned = scanAddress(`<${sender}>`);
+  if (!scanned.ok || sender === "") return "";
+  const resolution = await resolveTokens(startRun(site), scanned.value.tokens);
+  if (resolution.kind === "error" || !hasFlag(site, resolution.mailer, "w")) return "";
+  const plus = resolution.user.indexOf("+", 1);
+  const user = plus > 0 ? resolution.user.slice(0, plus) : resolution.user;
+  const account = site.accounts.find(user.replace(/["\\]/g, ""));
+  return account.kind === "found" ? account.value.fullName : "";
+}
+
 /** What is wrong with a sender before any rule is asked: syntax, `error:` routes, programs and files as senders; null: nothing. */
 export async function senderRefusal(site: Site, typed: string): Promise<Reply | null> {
   const scanned = scanSmtpAddress(typed);

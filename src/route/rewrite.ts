@@ -12,20 +12,29 @@ import type { Site } from "./site.ts";
 
 export type { Place } from "./masquerade.ts";
 
-/** The bare address (no phrase) as `mailer` writes it at `place`; null when a lookup failed and it must stay as it is. */
-async function rewritten(site: Site, mailer: string, place: Place, address: string): Promise<string | null> {
+/**
+ * The bare address (no phrase) as `mailer` writes it at `place`; null when it cannot be read and must stay as it is. Without a mailer it
+ * is only made canonical, as in the original that a notice returns.
+ */
+async function rewritten(
+  site: Site,
+  mailer: string | null,
+  place: Place,
+  address: string,
+): Promise<string | null> {
   const scanned = scanAddress(address, 0, "", true);
   if (!scanned.ok) return null;
   const run = startRun(site);
   const canonical = await canonify(run, focus(scanned.value.tokens, site.routing));
   if (canonical.kind === "list") return null;
+  if (mailer === null) return canonical.host === "" ? "" : focusToText(canonical);
   return focusToText(await placed(run, mailerStyle(site, mailer), place, canonical));
 }
 
 /** One address with its phrase and comments, rewritten for `mailer` at `place`. Unreadable addresses come back unchanged. */
 export async function rewriteAddress(
   site: Site,
-  mailer: string,
+  mailer: string | null,
   place: Place,
   address: string,
 ): Promise<string> {
@@ -37,7 +46,8 @@ export async function rewriteAddress(
 
 /** The sender for MAIL, without brackets; "" stays "". */
 export async function envelopeSenderFor(site: Site, mailer: string, sender: string): Promise<string> {
-  if (sender === "") return "";
+  // Our own notices to the postmaster go out with the null sender, like all notices.
+  if (sender === "" || sender === site.config.texts.mailerName) return "";
   return (await rewritten(site, mailer, "envelope-sender", crack(sender).address)) ?? sender;
 }
 
@@ -99,12 +109,12 @@ function placeOf(name: string): Place | null {
 }
 
 /** The addresses of a field, each rewritten, with ", " between them and folds before column 78. */
-async function rewriteList(site: Site, mailer: string, place: Place, field: Field): Promise<string> {
+async function rewriteList(site: Site, mailer: string | null, place: Place, field: Field): Promise<string> {
   const label = field.raw.slice(0, field.colon);
   const value = field.raw.slice(field.colon + 1, field.raw.endsWith("\r\n") ? -2 : undefined);
   // The blanks before the first address stay, one blank for each; folds inside an address stay too.
   const lead = value.length - value.trimStart().length;
-  const limit = site.mailers.get(mailer)?.lineMax ?? 0;
+  const limit = site.mailers.get(mailer ?? "")?.lineMax ?? 0;
   const columns = limit > 2 ? Math.min(limit - 2, FOLD_COLUMN) : FOLD_COLUMN;
   let out = `${label}:${" ".repeat(Math.min(lead, COLUMNS_OF_BLANKS_MAX))}`;
   let column = out.length;
@@ -127,7 +137,7 @@ async function rewriteList(site: Site, mailer: string, place: Place, field: Fiel
  * The header (CRLF lines, no blank line at the end) as `mailer` sends it. Fields that hold no addresses keep every byte; the same
  * Buffer comes back when nothing changed.
  */
-export async function rewriteHeader(site: Site, mailer: string, header: Buffer): Promise<Buffer> {
+export async function rewriteHeader(site: Site, mailer: string | null, header: Buffer): Promise<Buffer> {
   const text = header.toString("latin1");
   let out = "";
   let changed = false;
@@ -138,4 +148,14 @@ export async function rewriteHeader(site: Site, mailer: string, header: Buffer):
     out += shown;
   }
   return changed ? Buffer.from(out, "latin1") : header;
+}
+
+/** Sender and header of an original as a notice returns them. */
+export async function returnedOriginal(
+  site: Site,
+  sender: string,
+  header: Buffer,
+): Promise<{ readonly sender: string; readonly header: Buffer }> {
+  const shown = sender === "" ? "" : await rewritten(site, null, "envelope-sender", crack(sender).address);
+  return { sender: shown ?? sender, header: await rewriteHeader(site, null, header) };
 }

@@ -1,7 +1,7 @@
 // DATA: opens a draft, lets the data gate fill it, answers the final dot. 250 only when the intake has kept the promise that it
 // stands for (house promise 1). Whatever the answer, the transaction is gone afterwards.
 
-import { completeHeader } from "../mail/complete.ts";
+import { completeHeader, lacksSender } from "../mail/complete.ts";
 import type { Envelope, Origin } from "../mail/envelope.ts";
 import { reply } from "../mail/reply.ts";
 import type { Draft } from "../spool/intake.ts";
@@ -117,6 +117,8 @@ async function commit(
   const origin = originOf(session);
   const raw = gate.header();
   const { service } = session;
+  const named = transaction.sender !== "" && lacksSender(raw);
+  const fullName = named ? await service.routes.fullName?.(transaction.sender) : "";
   const made = completeHeader(warned(session, raw), {
     id: draft.id,
     hostName: session.hostName,
@@ -124,6 +126,8 @@ async function commit(
     cfVersion: service.config.texts.cfVersion || service.version,
     origin,
     sender: transaction.sender,
+    fullName: fullName ?? "",
+    alone: transaction.unknownRecipients === 0,
     recipients: transaction.recipients.map((recipient) => recipient.address),
     wallMs: service.clock.wallMs(),
     noRecipientAction: service.config.options.NoRecipientAction,

@@ -73,6 +73,7 @@ async function check(
     const route = await session.service.routes.check(address, typed);
     if (session.closed) return;
     if (route.kind === "refused") {
+      transaction.unknownRecipients++;
       refuse(session, route.reply);
       return;
     }

@@ -30,6 +30,8 @@ export interface Routes {
   ): Promise<
     { readonly kind: "ok"; readonly willQueue: boolean } | { readonly kind: "refused"; readonly reply: Reply }
   >;
+  /** Full name of the account that `sender` is, "" when it is none of ours. */
+  fullName?(sender: string): Promise<string>;
   /** VRFY (`expand` false) and EXPN (true: through aliases and lists). */
   verify(
     argument: string,

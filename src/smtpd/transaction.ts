@@ -31,6 +31,8 @@ export class Transaction {
   readonly sender: string;
   readonly parameters: MailParameters;
   readonly recipients: Recipient[] = [];
+  /** Recipients that routing refused after policy had passed them: Sendmail counts them where it names a single recipient. */
+  unknownRecipients = 0;
   /** Accepted RCPT commands, repetitions included: what MaxRecipientsPerMessage counts. */
   accepted = 0;
   /** How each recipient was first written, by address: a repetition is answered with it, as Sendmail does, and kept once. */

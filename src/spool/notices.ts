@@ -31,6 +31,11 @@ export interface NoticeNames {
   readonly version: string;
   /** From of notices, e.g. "MAILER-DAEMON@gw.example". */
   readonly mailerDaemon: string;
+  /** The original's sender and header as notices show them (addresses canonical, lists laid out); undefined: as they came. */
+  readonly returned?: (
+    sender: string,
+    header: Buffer,
+  ) => Promise<{ readonly sender: string; readonly header: Buffer }>;
 }
 
 /** Sender that a double bounce has, so that its own failure is recognised (Sendmail's MAILER-DAEMON). */
@@ -167,6 +172,8 @@ export class Notices {
     const id = store.newId();
     const returnMs = ageFor(settings.returnMs, entry.sender, entry.urgency);
     const now = clock.wallMs();
+    const header = original?.header ?? Buffer.alloc(0);
+    const returned = (await names.returned?.(entry.sender, header)) ?? { sender: entry.sender, header };
     const notice = makeNotice({
       kind,
       id,
@@ -184,8 +191,8 @@ export class Notices {
       lateMs,
       returnMs,
       retryUntilMs: now + Math.max(0, returnMs - (store.time.now() - entry.arrivedSpoolMs)),
-      originalSender: entry.sender,
-      originalHeader: original?.header ?? Buffer.alloc(0),
+      originalSender: returned.sender,
+      originalHeader: returned.header,
       originalBody: body,
       eightBit,
     });
@@ -279,7 +286,7 @@ function clientOf(envelope: Envelope): string {
 }
 
 function mtaOf(envelope: Envelope): string {
-  return envelope.origin.clientAddress === "" ? "" : envelope.origin.clientName.replace(/^\[|\]$/g, "");
+  return envelope.origin.clientAddress === "" ? "" : envelope.origin.clientName;
 }
 
 function noticeEnvelope(kind: Kind, to: string, original: Content | null): Envelope {

@@ -9,6 +9,7 @@ import { makeMailerNeeds } from "../../src/daemon/mailerneeds.ts";
 import { makeRouter } from "../../src/daemon/router.ts";
 import { makeMailers } from "../../src/deliver/registry.ts";
 import { outcome } from "../../src/mail/outcome.ts";
+import { returnedOriginal } from "../../src/route/rewrite.ts";
 import type { Mailer } from "../../src/spool/mailer.ts";
 import { settingsFrom } from "../../src/spool/settings.ts";
 import { makeSpool, type Spool } from "../../src/spool/spool.ts";
@@ -46,7 +47,9 @@ function mailersOf({ site, config }: Opened, port: number): ReadonlyMap<string, 
     async hosts(host, mailer) {
       const answer = await needs.hosts(host, mailer);
       if (answer.kind !== "hosts") return answer;
-      return { kind: "hosts", candidates: answer.candidates.map((candidate) => ({ ...candidate, port })) };
+      const here = (name: string) => (/^[0-9.]+$|:/.test(name) ? "127.0.0.1" : name);
+      const candidates = answer.candidates.map(({ name, shown }) => ({ name: here(name), shown, port }));
+      return { kind: "hosts", candidates };
     },
     addresses: () => found(["127.0.0.1"]),
   });
@@ -66,7 +69,12 @@ async function openQueue(opened: Opened, folder: string, port: number): Promise<
     settings: settingsFrom(config.options, DELIVERY_MS_MAX),
     router: makeRouter(() => site),
     mailers: mailersOf(opened, port),
-    names: { hostName: site.j, version: VERSION, mailerDaemon: `MAILER-DAEMON@${masked}` },
+    names: {
+      hostName: site.j,
+      version: VERSION,
+      mailerDaemon: `MAILER-DAEMON@${masked}`,
+      returned: (sender, header) => returnedOriginal(site, sender, header),
+    },
     clockFloorMs: 0,
     segmentBytes: 1024 * 1024,
   });
