@@ -156,6 +156,11 @@ function checkOptions(state: McState, given: Options, start: Place): Options {
     );
     options = { ...options, SafeFileEnvironment: "" };
   }
+  if (!/^\d+(\/\d+)?$/.test(options.MaxMimeHeaderLength))
+    state.error(
+      at("confMAX_MIME_HEADER_LENGTH"),
+      `confMAX_MIME_HEADER_LENGTH: "${options.MaxMimeHeaderLength}" is not of the form N/M`,
+    );
   if (!/^[\w-]+([:.][\w-]+)?$/.test(options.DefaultUser))
     state.error(at("confDEF_USER_ID"), `confDEF_USER_ID: "${options.DefaultUser}" is not user:group`);
   else if (/^(0+|root)([:.]|$)/.test(options.DefaultUser))
@@ -201,7 +206,7 @@ function checkNames(state: McState): void {
     if (!/^conf[A-Z]/.test(name) || meant !== null) continue;
     const obsolete = OBSOLETE_NAMES.get(name);
     if (obsolete !== undefined) state.warn(macro.place, obsolete);
-    else if (!KNOWN_CONF_NAMES.has(name))
+    else if (!KNOWN_CONF_NAMES.has(name) && !state.isFull)
       state.warn(macro.place, `${name} is unknown and has no effect${suggestion(name, KNOWN_CONF_NAMES)}`);
   }
 }
@@ -325,9 +330,13 @@ function classes(state: McState, start: Place): Record<string, readonly string[]
   const trusted = state.classes.get("TrustAuthMech");
   if (trusted !== undefined) {
     const place = state.used.get("TRUST_AUTH_MECH") ?? start;
-    state.classes.set("TrustAuthMech", usableMechanisms(state, trusted, "TRUST_AUTH_MECH", place));
+    state.classes.set(
+      "TrustAuthMech",
+      new Set(usableMechanisms(state, [...trusted], "TRUST_AUTH_MECH", place)),
+    );
   }
-  return Object.fromEntries([...state.classes].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const sorted = [...state.classes].sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(sorted.map(([name, members]) => [name, [...members]]));
 }
 
 /** Builds the configuration. Errors and warnings go into `state`; with errors the result is not to be used. */

@@ -144,7 +144,7 @@ export function compileMc(
     return { configuration: null, errors: [{ place: start, message: reason }], warnings: [] };
   }
   // Without include(cf.m4) the makefile gives cf.m4 to m4 first (FreeBSD, SUSE): the language is there from the start.
-  if (!/include\([^)]*cf\.m4/.test(main.value.text)) enterSendmail(state.m4);
+  if (!/include\([^)]{0,200}cf\.m4/.test(main.value.text)) enterSendmail(state.m4);
   state.m4.process(main.value.file, main.value.text);
   if (state.m4.halted) return { configuration: null, errors: state.m4.errors, warnings: state.warnings };
   state.m4.quotes = ["`", "'"];

@@ -2,7 +2,12 @@
 // It does no input or output of its own: files come through an injected reader, errors and text go into lists, each with
 // file, line and column. Recursion, expansions and sizes are bounded (base/limits.ts); a bound that is hit stops it with an error.
 
-import { M4_EXPANSIONS_MAX, M4_NESTING_MAX, M4_TEXT_CHARS_MAX } from "../base/limits.ts";
+import {
+  CONFIGURATION_ERRORS_MAX,
+  M4_EXPANSIONS_MAX,
+  M4_NESTING_MAX,
+  M4_TEXT_CHARS_MAX,
+} from "../base/limits.ts";
 import type { Place } from "./configuration.ts";
 import { M4Input } from "./m4input.ts";
 
@@ -28,10 +33,33 @@ export interface M4Macro {
   readonly place: Place;
 }
 
-/** A piece of output with the place it came from. */
-export interface M4Piece {
-  readonly text: string;
+/** A piece of output with the place it came from: at most one line, which begins with its first visible character. */
+export class M4Piece {
   readonly place: Place;
+  #parts: string[];
+  #blank: boolean;
+  #ended: boolean;
+
+  constructor(text: string, place: Place) {
+    this.place = place;
+    this.#parts = [text];
+    this.#blank = text.trim() === "";
+    this.#ended = text.endsWith("\n");
+  }
+
+  get text(): string {
+    return this.#parts.join("");
+  }
+
+  /** Takes `text` in when it belongs to the same line; false when it needs a piece of its own. */
+  take(text: string, place: Place): boolean {
+    if (this.#ended || place.line !== this.place.line || place.file !== this.place.file) return false;
+    const blank = text.trim() === "";
+    if (this.#blank && !blank) return false;
+    this.#parts.push(text);
+    this.#ended = text.endsWith("\n");
+    return true;
+  }
 }
 
 export interface M4Message {
@@ -51,7 +79,7 @@ export class M4 {
   quotes: readonly [string, string] = ["`", "'"];
   /** Start and end of comments; an empty start: there are none. */
   comment: readonly [string, string] = ["#", "\n"];
-  readonly wrapped: M4Piece[] = [];
+  readonly wrapped: M4Message[] = [];
   input: M4Input;
   #macros = new Map<string, M4Macro[]>();
   #expansions = 0;
@@ -66,12 +94,12 @@ export class M4 {
 
   /** Notes an error; processing goes on, so that all errors are said at once. */
   error(place: Place, message: string): void {
-    this.errors.push({ place, message });
+    if (this.errors.length < CONFIGURATION_ERRORS_MAX) this.errors.push({ place, message });
   }
 
   /** Notes an error after which nothing sensible can follow. */
   halt(place: Place, message: string): void {
-    if (!this.#halted) this.error(place, message);
+    if (!this.#halted) this.errors.push({ place, message });
     this.#halted = true;
   }
 
@@ -117,7 +145,7 @@ export class M4 {
     this.input.open(file, text);
     this.#run();
     for (let piece = this.wrapped.shift(); piece !== undefined; piece = this.wrapped.shift()) {
-      this.input.push(piece.text, piece.place);
+      this.input.push(piece.message, piece.place);
       this.#run();
     }
   }
@@ -157,8 +185,8 @@ export class M4 {
     if (this.#sink !== null) this.#sink(text, place);
     else if (this.diversion >= 0) {
       const pieces = this.diversions.get(this.diversion);
-      if (pieces === undefined) this.diversions.set(this.diversion, [{ text, place }]);
-      else pieces.push({ text, place });
+      if (pieces === undefined) this.diversions.set(this.diversion, [new M4Piece(text, place)]);
+      else if (pieces.at(-1)?.take(text, place) !== true) pieces.push(new M4Piece(text, place));
     }
   }
 

@@ -198,7 +198,7 @@ export function defineBuiltins(m4: M4, outside: M4Surroundings): void {
   );
   words(
     "m4wrap",
-    effect((call) => m4.wrapped.push({ text: arg(call, 0), place: call.place })),
+    effect((call) => m4.wrapped.push({ message: arg(call, 0), place: call.place })),
   );
   words("indir", indirect);
   add("dnl", false, deleteToNewline);

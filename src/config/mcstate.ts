@@ -35,7 +35,7 @@ export class McState {
   readonly features = noFeatures();
   /** Features and class directives in use, and where they were asked for last. */
   readonly used = new Map<string, Place>();
-  readonly classes = new Map<string, string[]>();
+  readonly classes = new Map<string, Set<string>>();
   readonly classFiles: ClassFile[] = [];
   readonly daemons: Noted[] = [];
   readonly clients: Noted[] = [];
@@ -64,19 +64,23 @@ export class McState {
     this.build = build;
   }
 
+  /** True when no more warnings are taken. */
+  get isFull(): boolean {
+    return this.warnings.length >= CONFIGURATION_ERRORS_MAX;
+  }
+
   error(place: Place, message: string): void {
     if (this.m4.errors.length < CONFIGURATION_ERRORS_MAX) this.m4.error(place, message);
   }
 
   warn(place: Place | null, message: string): void {
-    if (this.warnings.length < CONFIGURATION_ERRORS_MAX) this.warnings.push({ place, message });
+    if (!this.isFull) this.warnings.push({ place, message });
   }
 
   /** Adds blank-separated members to a class. */
   addMembers(name: string, text: string): void {
-    const members = this.classes.get(name) ?? [];
-    for (const member of text.split(/\s+/))
-      if (member !== "" && !members.includes(member)) members.push(member);
+    const members = this.classes.get(name) ?? new Set<string>();
+    for (const member of text.split(/\s+/)) if (member !== "") members.add(member);
     this.classes.set(name, members);
   }
 

@@ -30,6 +30,7 @@ export function nearestName(name: string, known: Iterable<string>): string | nul
   let best: string | null = null;
   let least = Number.POSITIVE_INFINITY;
   for (const candidate of known) {
+    if (candidate.length > NAME_CHARS_MAX) continue;
     const word = candidate.toLowerCase();
     const prefixed = wanted.startsWith(word) || word.startsWith(wanted);
     const distance = editDistance(wanted, word);

@@ -1,6 +1,7 @@
 // Raw sendmail.cf lines in a .mc: what LOCAL_CONFIG and MAILER_DEFINITIONS may hold (O, C, F, D, T, M lines), and what must be said
 // about the rest. Rules cannot be honoured: the gateway decides by tables, so each message names what to use instead.
 
+import { CONFIGURATION_ERRORS_MAX } from "../base/limits.ts";
 import type { Place } from "./configuration.ts";
 import type { M4Piece } from "./m4.ts";
 import { parseMailerLine } from "./mailers.ts";
@@ -175,6 +176,7 @@ export function readLeftovers(state: McState): void {
       );
     } else
       for (const line of lines) {
+        if (state.m4.errors.length >= CONFIGURATION_ERRORS_MAX) return;
         const hint =
           /^[CDFOKTHMRS]\S*/.test(line.text) && /[={/<$]|^[CDF][A-Za-z] \S+$/.test(line.text)
             ? " (lines of a sendmail.cf go after LOCAL_CONFIG)"
