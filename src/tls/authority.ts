@@ -179,7 +179,8 @@ export async function initAuthority(
   if (wrong !== null) return err(wrong);
   if (subject.country !== "" && !/^[A-Z]{2}$/.test(subject.country))
     return err("a country is two capital letters");
-  const made = makeDirectory(path(folder, "issued"), 0o700);
+  // The list of revocations is read by the gateway after it gave up root: the way to it is open, the files are not.
+  const made = makeDirectory(path(folder, "issued"), 0o711);
   if (!made.ok) return made;
   return locked(folder, () => {
     for (const name of ["ca.json", "cacert.pem", "cakey.pem"])

@@ -21,6 +21,7 @@ import { factsOf, type TlsFacts } from "./facts.ts";
 import {
   bareMaterial,
   filesOf,
+  type KnownFiles,
   type Material,
   type Pair,
   readMaterial,
@@ -89,6 +90,7 @@ class Keeper {
   readonly #log: Log;
   readonly #around: TlsSurroundings;
   readonly #optionBits: number;
+  readonly #known: KnownFiles = new Map();
   #material: Material | null = null;
   #reason = "";
   #seen: string | null = null;
@@ -128,7 +130,7 @@ class Keeper {
     const stamp = stampOf(files);
     if (stamp === this.#seen) return this.#material !== null;
     this.#seen = stamp;
-    const read = readMaterial(files, this.#rules);
+    const read = readMaterial(files, this.#rules, this.#known);
     const usable: Result<Material> = read.ok ? this.#try(read.value) : read;
     if (!usable.ok) {
       this.#reason = usable.error;

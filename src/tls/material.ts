@@ -5,7 +5,7 @@ import { CERTIFICATE_FILE_BYTES_MAX, CERTIFICATE_FOLDER_FILES_MAX } from "../bas
 import { err, ok, type Result } from "../base/result.ts";
 import type { Options } from "../config/options.ts";
 import { readCertificate, readPrivateKey, type X509Certificate } from "../sys/crypto.ts";
-import { listDirectory, readBoundedFile, statPath } from "../sys/files.ts";
+import { errorText, listDirectory, readBoundedFile, statPath } from "../sys/files.ts";
 import { type TlsPurpose, type TrustRules, untrusted } from "./trust.ts";
 
 export type Side = "server" | "client";
@@ -69,7 +69,19 @@ export interface Material {
   readonly notes: readonly string[];
 }
 
-/** A word that changes whenever one of the named files or folders does. */
+/** File contents that were read and found trustworthy, with what the file looked like then. */
+export type KnownFiles = Map<string, { readonly stamp: string; readonly bytes: Buffer }>;
+
+/** What a file looks like; null when it may not even be looked at (its folder was closed to us with root's rights). */
+function fileStamp(path: string): string | null {
+  const facts = statPath(path);
+  if (facts.kind === "tempfail") return null;
+  if (facts.kind === "absent") return "absent";
+  const f = facts.value;
+  return `${f.identity} ${f.size} ${f.modifiedNs} ${f.mode} ${f.uid}`;
+}
+
+/** A word that changes whenever one of the named files or folders does; what cannot be looked at does not change. */
 export function stampOf(files: TlsFiles): string {
   const named = [
     ...files.certificates,
@@ -80,24 +92,30 @@ export function stampOf(files: TlsFiles): string {
     files.revocationFolder,
     files.dhParameters,
   ].filter((path) => path !== "");
-  return named
-    .map((path) => {
-      const facts = statPath(path);
-      if (facts.kind !== "found") return `${path} ${facts.kind}`;
-      const f = facts.value;
-      return `${path} ${f.identity} ${f.size} ${f.modifiedNs} ${f.mode} ${f.uid}`;
-    })
-    .join("\n");
+  return named.map((path) => `${path} ${fileStamp(path) ?? "?"}`).join("\n");
 }
 
-function readTrusted(side: Side, path: string, purpose: TlsPurpose, rules: TrustRules): Result<Buffer> {
+/** One file by its rules. A file that did not change is not read again: after the start only root could read some. */
+function readTrusted(
+  side: Side,
+  path: string,
+  purpose: TlsPurpose,
+  rules: TrustRules,
+  known: KnownFiles,
+): Result<Buffer> {
+  const stamp = fileStamp(path);
+  const before = known.get(path);
+  if (before !== undefined && (stamp === null || stamp === before.stamp)) return ok(before.bytes);
   const wrong = untrusted(path, purpose, rules);
   if (wrong !== null) return err(`STARTTLS=${side}: file ${path} unsafe: ${wrong}`);
   const bytes = readBoundedFile(path, CERTIFICATE_FILE_BYTES_MAX);
-  if (bytes.kind === "found") return ok(bytes.value);
-  return err(
-    `STARTTLS=${side}: file ${path} unsafe: ${bytes.kind === "absent" ? "No such file or directory" : bytes.reason}`,
-  );
+  if (bytes.kind === "found") {
+    known.set(path, { stamp: stamp ?? "", bytes: bytes.value });
+    return ok(bytes.value);
+  }
+  const why =
+    bytes.kind === "absent" ? "No such file or directory" : errorText(bytes.reason.replace(/^.*: /, ""));
+  return err(`STARTTLS=${side}: file ${path} unsafe: ${why}`);
 }
 
 const PEM_BLOCK =
@@ -110,10 +128,16 @@ function blocks(bytes: Buffer, kind: "CERTIFICATE" | "X509 CRL"): Buffer[] {
     .map((m) => Buffer.from(m[0]));
 }
 
-function readPair(side: Side, certificatePath: string, keyPath: string, rules: TrustRules): Result<Pair> {
-  const certificate = readTrusted(side, certificatePath, "certificate", rules);
+function readPair(
+  side: Side,
+  certificatePath: string,
+  keyPath: string,
+  rules: TrustRules,
+  known: KnownFiles,
+): Result<Pair> {
+  const certificate = readTrusted(side, certificatePath, "certificate", rules, known);
   if (!certificate.ok) return certificate;
-  const key = readTrusted(side, keyPath, "key", rules);
+  const key = readTrusted(side, keyPath, "key", rules, known);
   if (!key.ok) return key;
   const leaf = readCertificate(certificate.value);
   if (!leaf.ok) return err(`STARTTLS=${side}, error: no certificate in ${certificatePath}: ${leaf.error}`);
@@ -147,6 +171,7 @@ function folderBlocks(
   folder: string,
   kind: "CERTIFICATE" | "X509 CRL",
   rules: TrustRules,
+  known: KnownFiles,
   notes: string[],
 ): Buffer[] {
   const names = listDirectory(folder);
@@ -161,7 +186,7 @@ function folderBlocks(
     .sort()
     .filter((name) => /^[0-9a-f]{8}\.r?\d+$|\.(pem|crt|cer|crl)$/.test(name));
   for (const name of wanted.slice(0, CERTIFICATE_FOLDER_FILES_MAX)) {
-    const bytes = readTrusted(side, `${folder}/${name}`, "certificate", rules);
+    const bytes = readTrusted(side, `${folder}/${name}`, "certificate", rules, known);
     if (bytes.ok) found.push(...blocks(bytes.value, kind));
     else notes.push(bytes.error);
   }
@@ -178,28 +203,29 @@ function readMany(
   files: TlsFiles,
   kind: "CERTIFICATE" | "X509 CRL",
   rules: TrustRules,
+  known: KnownFiles,
   notes: string[],
 ): Result<Buffer[]> {
   const file = kind === "CERTIFICATE" ? files.authorityFile : files.revocationFile;
   const folder = kind === "CERTIFICATE" ? files.authorityFolder : files.revocationFolder;
   const found: Buffer[] = [];
   if (file !== "") {
-    const bytes = readTrusted(files.side, file, "certificate", rules);
+    const bytes = readTrusted(files.side, file, "certificate", rules, known);
     if (!bytes.ok) return bytes;
     const some = blocks(bytes.value, kind);
     if (some.length === 0) return err(`STARTTLS=${files.side}, error: no ${kind} in ${file}`);
     found.push(...some);
   }
-  if (folder !== "") found.push(...folderBlocks(files.side, folder, kind, rules, notes));
+  if (folder !== "") found.push(...folderBlocks(files.side, folder, kind, rules, known, notes));
   const distinct = [...new Map(found.map((pem) => [pem.toString("latin1"), pem])).values()];
   return ok(kind === "CERTIFICATE" && folder !== "" ? distinct.filter(isAuthority) : distinct);
 }
 
 /**
  * Reads everything that `files` names. The error is the log line that says why this side has no TLS.
- * A client needs no certificate of its own; a server does.
+ * A client needs no certificate of its own; a server does. `known` is filled, and spares reading what did not change.
  */
-export function readMaterial(files: TlsFiles, rules: TrustRules): Result<Material> {
+export function readMaterial(files: TlsFiles, rules: TrustRules, known: KnownFiles): Result<Material> {
   const { side } = files;
   const stamp = stampOf(files);
   const name = side === "server" ? "Server" : "Client";
@@ -213,18 +239,18 @@ export function readMaterial(files: TlsFiles, rules: TrustRules): Result<Materia
   }
   const pairs: Pair[] = [];
   for (const [i, certificate] of files.certificates.entries()) {
-    const pair = readPair(side, certificate, files.keys[i] ?? "", rules);
+    const pair = readPair(side, certificate, files.keys[i] ?? "", rules, known);
     if (!pair.ok) return pair;
     pairs.push(pair.value);
   }
   const notes: string[] = [];
-  const authorities = readMany(files, "CERTIFICATE", rules, notes);
+  const authorities = readMany(files, "CERTIFICATE", rules, known, notes);
   if (!authorities.ok) return authorities;
-  const revocations = readMany(files, "X509 CRL", rules, notes);
+  const revocations = readMany(files, "X509 CRL", rules, known, notes);
   if (!revocations.ok) return revocations;
   let dhParameters = "";
   if (files.dhParameters !== "") {
-    const dh = readTrusted(side, files.dhParameters, "certificate", rules);
+    const dh = readTrusted(side, files.dhParameters, "certificate", rules, known);
     if (!dh.ok) return dh;
     dhParameters = dh.value.toString("latin1");
   }

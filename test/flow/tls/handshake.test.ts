@@ -582,3 +582,43 @@ test("certificates that end soon are said at load and on request, not on an untr
     clockTrusted = true;
   }
 });
+
+test("files that only root could read at the start: a new list counts all the same, the rest stays", {
+  skip: process.getuid?.() === 0 ? false : "needs root",
+}, () => {
+  const folder = pki.path("closed");
+  mkdirSync(folder, { mode: 0o711 });
+  for (const name of ["server.crt", "server.key", "ca.crt", "crl.pem"]) {
+    copyFileSync(pki.path(name), `${folder}/${name}`);
+    chmodSync(`${folder}/${name}`, name === "server.key" ? 0o600 : 0o644);
+  }
+  chmodSync(pki.dir, 0o711);
+  const named = (name: string): string => `${folder}/${name}`;
+  const s = server({
+    ServerCertFile: named("server.crt"),
+    ServerKeyFile: named("server.key"),
+    CACertFile: named("ca.crt"),
+    CRLFile: named("crl.pem"),
+  });
+  lines.length = 0;
+  const before = s.context("MTA");
+  process.seteuid?.(65534);
+  try {
+    assert.equal(s.context("MTA"), before);
+    process.seteuid?.(0);
+    pki.revoke("other");
+    copyFileSync(pki.path("crl.pem"), named("crl.pem"));
+    process.seteuid?.(65534);
+    assert.notEqual(s.context("MTA"), before);
+    assert.match(lines.join("\n"), /were read again/);
+    assert.doesNotMatch(lines.join("\n"), /unsafe/);
+    process.seteuid?.(0);
+    chmodSync(folder, 0o700);
+    process.seteuid?.(65534);
+    lines.length = 0;
+    assert.ok(s.context("MTA"));
+    assert.doesNotMatch(lines.join("\n"), /unsafe/);
+  } finally {
+    process.seteuid?.(0);
+  }
+});
