@@ -27,7 +27,10 @@ for (const [name, text, errors] of [
 ] as const)
   test(`${name} is dealt with in bounded time`, { timeout: MILLISECONDS_MAX }, () => {
     const result = compileText(usual(text));
-    assert.ok(errors === 0 ? result.errors.length === 0 : result.errors.length >= 1, result.errors[0] ?? "no error");
+    assert.ok(
+      errors === 0 ? result.errors.length === 0 : result.errors.length >= 1,
+      result.errors[0] ?? "no error",
+    );
     assert.ok(result.errors.length <= 201, String(result.errors.length));
     assert.ok(result.warnings.length <= 200, String(result.warnings.length));
   });
