@@ -148,94 +148,92 @@ function indirect(call: M4Call): string {
   return result ?? "";
 }
 
+/** Returns the text that is read next; undefined for none. */
+type Run = (call: M4Call) => string | undefined;
+
+function quoted(call: M4Call, texts: readonly string[]): string {
+  const [open, close] = call.m4.quotes;
+  return texts.map((text) => open + text + close).join(",");
+}
+
+function forEach(call: M4Call, act: (name: string) => void): undefined {
+  for (const name of call.args) act(name);
+}
+
+function divert(call: M4Call): undefined {
+  call.m4.diversion = numeric(call, 0, 0);
+}
+
+function changeQuote(call: M4Call): undefined {
+  call.m4.quotes = quotePair(call);
+}
+
+function changeComment(call: M4Call): undefined {
+  call.m4.comment = commentPair(call);
+}
+
+function wrap(call: M4Call): undefined {
+  call.m4.wrapped.push({ message: arg(call, 0), place: call.place });
+}
+
+/** Built-ins that are mere words unless a parenthesis follows. */
+// biome-ignore format: one built-in a line.
+const BLIND: readonly (readonly [name: string, run: Run])[] = [
+  ["define", (call) => define(call, false)],
+  ["pushdef", (call) => define(call, true)],
+  ["undefine", (call) => forEach(call, (name) => call.m4.undefine(name))],
+  ["popdef", (call) => forEach(call, (name) => call.m4.popDefinition(name))],
+  ["defn", definition],
+  ["ifdef", (call) => (call.m4.macro(arg(call, 0)) === undefined ? arg(call, 2) : arg(call, 1))],
+  ["ifelse", chooseEqual],
+  ["shift", (call) => quoted(call, call.args.slice(1))],
+  ["incr", (call) => String(numeric(call, 0, 0) + 1)],
+  ["decr", (call) => String(numeric(call, 0, 0) - 1)],
+  ["eval", evaluate],
+  ["len", (call) => String(arg(call, 0).length)],
+  ["index", (call) => String(arg(call, 0).indexOf(arg(call, 1)))],
+  ["substr", substring],
+  ["translit", (call) => transliterate(arg(call, 0), arg(call, 1), arg(call, 2))],
+  ["format", format],
+  ["m4wrap", wrap],
+  ["indir", indirect],
+  ["syscmd", refused("does not run commands")],
+  ["esyscmd", refused("does not run commands")],
+  ["maketemp", refused("does not make files")],
+  ["mkstemp", refused("does not make files")],
+  ["regexp", refused("gets by without it")],
+  ["patsubst", refused("gets by without it")],
+  ["builtin", refused("gets by without it")],
+  ["changeword", refused("gets by without it")],
+];
+
+/** Built-ins that act without a parenthesis too. */
+// biome-ignore format: one built-in a line.
+const BARE: readonly (readonly [name: string, run: Run])[] = [
+  ["dnl", deleteToNewline],
+  ["divert", divert],
+  ["divnum", (call) => String(call.m4.diversion)],
+  ["undivert", undivert],
+  ["changequote", changeQuote],
+  ["changecom", changeComment],
+  ["m4exit", (call) => { call.m4.halt(call.place, `m4exit(${arg(call, 0)}) ends the configuration here`); return undefined; }],
+  ["__file__", (call) => quoted(call, [call.place.file])],
+  ["__line__", (call) => String(call.place.line)],
+];
+
 /** Defines the built-ins of m4 in `m4`. */
 export function defineBuiltins(m4: M4, outside: M4Surroundings): void {
   const nowhere: Place = { file: "m4", line: 0, column: 0 };
-  const add = (name: string, blind: boolean, run: (call: M4Call) => string): void =>
-    m4.define(name, "", nowhere, { blind, run });
-  const effect = (run: (call: M4Call) => void) => (call: M4Call) => {
-    run(call);
-    return "";
-  };
-  const words = (name: string, run: (call: M4Call) => string): void => add(name, true, run);
-
-  words("define", (call) => define(call, false));
-  words("pushdef", (call) => define(call, true));
-  words(
-    "undefine",
-    effect((call) => {
-      for (const name of call.args) m4.undefine(name);
-    }),
-  );
-  words(
-    "popdef",
-    effect((call) => {
-      for (const name of call.args) m4.popDefinition(name);
-    }),
-  );
-  words("defn", definition);
-  words("ifdef", (call) => (m4.macro(arg(call, 0)) === undefined ? arg(call, 2) : arg(call, 1)));
-  words("ifelse", chooseEqual);
-  words("include", (call) => include(call, outside, false));
-  words("sinclude", (call) => include(call, outside, true));
-  words("shift", (call) =>
-    call.args
-      .slice(1)
-      .map((text) => m4.quotes[0] + text + m4.quotes[1])
-      .join(","),
-  );
-  words("incr", (call) => String(numeric(call, 0, 0) + 1));
-  words("decr", (call) => String(numeric(call, 0, 0) - 1));
-  words("eval", evaluate);
-  words("len", (call) => String(arg(call, 0).length));
-  words("index", (call) => String(arg(call, 0).indexOf(arg(call, 1))));
-  words("substr", substring);
-  words("translit", (call) => transliterate(arg(call, 0), arg(call, 1), arg(call, 2)));
-  words("format", format);
-  words(
-    "errprint",
-    effect((call) => outside.print({ place: call.place, message: call.args.join(" ").trim() })),
-  );
-  words(
-    "m4wrap",
-    effect((call) => m4.wrapped.push({ message: arg(call, 0), place: call.place })),
-  );
-  words("indir", indirect);
-  add("dnl", false, deleteToNewline);
-  add(
-    "divert",
-    false,
-    effect((call) => {
-      m4.diversion = numeric(call, 0, 0);
-    }),
-  );
-  add("divnum", false, () => String(m4.diversion));
-  add("undivert", false, undivert);
-  add(
-    "changequote",
-    false,
-    effect((call) => {
-      m4.quotes = quotePair(call);
-    }),
-  );
-  add(
-    "changecom",
-    false,
-    effect((call) => {
-      m4.comment = commentPair(call);
-    }),
-  );
-  add(
-    "m4exit",
-    false,
-    effect((call) => m4.halt(call.place, `m4exit(${arg(call, 0)}) ends the configuration here`)),
-  );
-  add("__file__", false, (call) => m4.quotes[0] + call.place.file + m4.quotes[1]);
-  add("__line__", false, (call) => String(call.place.line));
-  for (const name of ["syscmd", "esyscmd"]) words(name, refused("does not run commands"));
-  for (const name of ["maketemp", "mkstemp"]) words(name, refused("does not make files"));
-  for (const name of ["regexp", "patsubst", "builtin", "changeword"])
-    words(name, refused("gets by without it"));
+  const add = (name: string, blind: boolean, run: Run): void =>
+    m4.define(name, "", nowhere, { blind, run: (call) => run(call) ?? "" });
+  for (const [name, run] of BLIND) add(name, true, run);
+  for (const [name, run] of BARE) add(name, false, run);
+  add("include", true, (call) => include(call, outside, false));
+  add("sinclude", true, (call) => include(call, outside, true));
+  add("errprint", true, (call) => {
+    outside.print({ place: call.place, message: call.args.join(" ").trim() });
+    return undefined;
+  });
 }
 
 function quotePair(call: M4Call): readonly [string, string] {
