@@ -8,7 +8,7 @@ import { isAscii } from "../sys/ascii.ts";
 import type { DiskError } from "../sys/disk.ts";
 import type { BodyFile } from "./body.ts";
 import type { Draft, Verdict } from "./intake.ts";
-import type { BodySource } from "./store.ts";
+import type { BodySource } from "./messagefile.ts";
 
 /** Bytes of bodies in memory, over all drafts and held messages. */
 export class MemoryBudget {
@@ -51,6 +51,7 @@ export class ReceivedDraft implements Draft {
   #opening: Promise<void> | null = null;
   #error: DiskError | null = null;
   #ended = false;
+  #aborted = false;
 
   constructor(id: string, host: DraftHost) {
     this.id = id;
@@ -95,7 +96,7 @@ export class ReceivedDraft implements Draft {
       return;
     }
     this.#file = opened.file;
-    if (this.#ended) return this.#dropFile(opened.file);
+    if (this.#aborted) return this.#dropFile(opened.file);
     let wait: Promise<void> | undefined;
     for (const piece of pieces) wait = opened.file.put(piece);
     if (wait !== undefined) await wait;
@@ -132,6 +133,7 @@ export class ReceivedDraft implements Draft {
   abort(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#aborted = true;
     this.#pieces = [];
     this.#release();
     if (this.#file !== null) void this.#dropFile(this.#file);

@@ -1,4 +1,5 @@
-// What the queue knows in memory of one message: enough to schedule and list it, never its header or body for long.
+// What the queue knows in memory of one message: enough to schedule and list it, never its header or body for long
+// (a queue of 10,000 messages is a few megabytes).
 
 import type { Envelope, NotifyWord, Recipient } from "../mail/envelope.ts";
 import type { Body } from "./mailer.ts";

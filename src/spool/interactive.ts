@@ -13,11 +13,12 @@ import type { Dispatcher, GroupResult } from "./dispatch.ts";
 import type { Content, Delivery, Entry } from "./entry.ts";
 import { expandEntry, UNROUTED } from "./expand.ts";
 import type { Verdict } from "./intake.ts";
+import type { BodySource } from "./messagefile.ts";
 import type { Report } from "./notices.ts";
+import { refusalFor } from "./room.ts";
 import type { Router } from "./router.ts";
 import { groupsOf, type Schedule } from "./schedule.ts";
-import type { BodySource, Store } from "./store.ts";
-import { refusalFor } from "./store.ts";
+import type { Store } from "./store.ts";
 
 export interface InteractiveDeps {
   readonly store: Store;
@@ -100,7 +101,15 @@ export class Interactive {
 
   /** Takes the message to its end or to flash; the answer to the client. */
   async offer(offer: Offer): Promise<Verdict> {
+    if (this.#deps.durableFirst) return this.#durableFirst(offer);
     const { store, schedule, dispatcher } = this.#deps;
+    if (offer.body.kind === "file") {
+      const written = await offer.body.file.settle();
+      if (!written.ok) {
+        await this.#drop(offer);
+        return { kind: "refused", reply: refusalFor(written.error) };
+      }
+    }
     const held = heldEntry(offer, store);
     const expanded = await expandEntry(this.#deps.router, held);
     const deliveries = expanded?.deliveries ?? [];
@@ -134,6 +143,26 @@ export class Interactive {
     return this.#overdue(offer, held, group.deliveries, attempt);
   }
 
+  /** SuperSafe=True: on flash before the attempt, which the client still waits for, as Sendmail's interactive mode does. */
+  async #durableFirst(offer: Offer): Promise<Verdict> {
+    const { store, schedule } = this.#deps;
+    const accepted = await store.accept(offer);
+    if (!accepted.ok) return { kind: "refused", reply: refusalFor(accepted.error) };
+    // Either the client hears the refusal or the sender gets a notice: whoever decides first.
+    let late = false;
+    let decided = false;
+    const tried = schedule.first(accepted.value, () => {
+      decided = !late;
+      return decided;
+    });
+    this.#track(tried.then(() => undefined));
+    let refused = await this.#within(tried);
+    late = true;
+    if (decided) refused = await tried;
+    if (refused !== null && refused.length > 0) return { kind: "refused", reply: refusalReply(refused) };
+    return { kind: "accepted", id: offer.id, how: "spooled" };
+  }
+
   #content(offer: Offer): Content {
     const { body, eightBit } = offer;
     return {
@@ -147,7 +176,7 @@ export class Interactive {
   }
 
   /** The attempt's result, or null when the client's patience has ended. */
-  #within(attempt: Promise<GroupResult>): Promise<GroupResult | null> {
+  #within<T>(attempt: Promise<T>): Promise<T | null> {
     return new Promise((resolve) => {
       const cancel = this.#deps.clock.after(this.#deps.deadlineMs, () => resolve(null));
       void attempt.then((result) => {

@@ -84,6 +84,26 @@ export class Schedule {
     this.#track(this.#round(entry, null));
   }
 
+  /**
+   * First attempt of a message whose client waits. Resolves with the outcomes when its one next hop refused all recipients
+   * for good and `mayRefuse` let it be the answer (the message is gone and nobody else was told), else with none.
+   */
+  async first(entry: Entry, mayRefuse: () => boolean): Promise<readonly Outcome[]> {
+    if (this.#stopped || this.#deps.store.suspended.has("delivery")) return [];
+    let refused: readonly Outcome[] = [];
+    const round = this.#round(entry, null, (reports) => {
+      const hops = new Set((entry.deliveries ?? []).map((d) => `${d.mailer}\0${d.host}`));
+      const all = reports.length > 0 && reports.length === entry.deliveries?.length;
+      if (!all || hops.size !== 1 || !reports.every((r) => r.outcome.kind === "failed")) return false;
+      if (!mayRefuse()) return false;
+      refused = reports.map((r) => r.outcome);
+      return true;
+    });
+    this.#track(round);
+    await round;
+    return refused;
+  }
+
   /** Waits for a round that runs on its own. */
   #track(round: Promise<void>): void {
     this.#rounds.add(round);
@@ -155,8 +175,15 @@ export class Schedule {
     return settings.runSizeMax > 0 ? entries.slice(0, settings.runSizeMax) : entries;
   }
 
-  /** Takes one message through an attempt; never rejects for what peers and disks do. */
-  async #round(entry: Entry, dead: DeadHosts | null): Promise<void> {
+  /**
+   * Takes one message through an attempt; never rejects for what peers and disks do. `refuses` may take over the end: when it
+   * says true, the sender is told by whoever asked, and the message is finished.
+   */
+  async #round(
+    entry: Entry,
+    dead: DeadHosts | null,
+    refuses: (reports: readonly Report[]) => boolean = () => false,
+  ): Promise<void> {
     entry.running = true;
     const { store } = this.#deps;
     if (this.#suspects.delete(entry.id)) await store.markInHand(entry);
@@ -189,6 +216,11 @@ export class Schedule {
     );
     if (stopped && reports.length === 0) {
       entry.running = false;
+      return;
+    }
+    if (refuses(reports)) {
+      entry.running = false;
+      await this.#finish(entry);
       return;
     }
     await this.conclude(entry, reports, loader);

@@ -1,4 +1,5 @@
 // One segment file of the log: where records of the current epoch are, and how many messages still need it.
+// A segment without live messages at the tail of the line is free and is used again.
 
 import type { DiskFile } from "../sys/disk.ts";
 

@@ -1,4 +1,5 @@
-// Which messages a queue run or a listing means: -qI -qR -qS -qQ with "!", as Sendmail's (substrings; all that are given must hold).
+// Which messages a queue run or a listing means: -qI -qR -qS -qQ with "!", as Sendmail's: substrings, and all that are
+// given must hold (semantics section 19).
 
 import type { Entry } from "./entry.ts";
 

@@ -1,4 +1,5 @@
-// The options that the queue obeys, under names of its own: delivery mode, ages, priorities, who is told of failures.
+// The options that the queue obeys, under names of its own: delivery mode, ages, priorities, who is told of failures
+// (semantics sections 4 and 24). Times are milliseconds.
 
 import type { Options } from "../config/options.ts";
 import type { Envelope } from "../mail/envelope.ts";

@@ -18,11 +18,12 @@ import { Interactive } from "./interactive.ts";
 import type { Mailer } from "./mailer.ts";
 import { type NoticeNames, Notices } from "./notices.ts";
 import type { DamagedItem } from "./quarantine.ts";
+import { refusalFor } from "./room.ts";
 import type { Router } from "./router.ts";
 import { type RunReport, Schedule } from "./schedule.ts";
 import { recipientsOf, type Selector, selects } from "./selector.ts";
 import type { Settings } from "./settings.ts";
-import { refusalFor, Store } from "./store.ts";
+import { Store } from "./store.ts";
 import { fromLine } from "./wording.ts";
 
 export interface SpoolDeps {
@@ -168,7 +169,8 @@ export class Spool implements Intake {
   start(intervalMs: number): void {
     this.#started = true;
     this.#schedule.every(intervalMs);
-    if (intervalMs > 0 || this.#deps.settings.mode === "background") void this.#schedule.run([]);
+    const { mode } = this.#deps.settings;
+    if (intervalMs > 0 || mode === "background" || mode === "interactive") void this.#schedule.run([]);
   }
 
   admit(sizeBytes: number): Reply | null {
@@ -393,6 +395,6 @@ export async function makeSpool(deps: SpoolDeps): Promise<Result<Spool, DiskErro
     ...(deps.segmentBytes === undefined ? {} : { segmentBytes: deps.segmentBytes }),
   });
   if (!store.ok) return err(store.error);
-  await store.value.learnSpace();
+  await store.value.room.learn();
   return ok(new Spool(deps, store.value));
 }

@@ -3,24 +3,22 @@
 
 import { assert } from "../base/assert.ts";
 import {
-  FREE_INODES_MIN,
   FRESH_BYTES_MAX,
   SEGMENT_BYTES_MAX,
   SEGMENT_BYTES_MIN,
   SEGMENTS_PER_SPOOL,
-  SPACE_AGE_MS,
   STARTS_IN_HAND_MAX,
 } from "../base/limits.ts";
-import { ABSENT, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
+import { ABSENT, found, type Lookup, ok, type Result } from "../base/result.ts";
 import type { Envelope } from "../mail/envelope.ts";
-import { type Reply, reply } from "../mail/reply.ts";
+import type { Reply } from "../mail/reply.ts";
 import { crc32 } from "../sys/checksum.ts";
 import type { Clock } from "../sys/clock.ts";
-import type { Disk, DiskError, Space } from "../sys/disk.ts";
+import type { Disk, DiskError } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
 import { SpoolTime } from "./age.ts";
-import { BodyFile, FileBody, MemoryBody, sumOf } from "./body.ts";
+import { type BodyFile, MemoryBody } from "./body.ts";
 import {
   ACCEPT_FIXED_BYTES,
   decodeEnvelope,
@@ -34,9 +32,11 @@ import type { Content, Delivery, Entry, Placement } from "./entry.ts";
 import { describe, Fold } from "./fold.ts";
 import { ID_BYTES, idMaker } from "./identity.ts";
 import { SegmentLog } from "./log.ts";
+import { type BodySource, MessageFiles } from "./messagefile.ts";
 import { openQuarantine, type Quarantine } from "./quarantine.ts";
 import { type Draft, draftOf, RECORD } from "./record.ts";
 import { type Damage, recoverLog } from "./recovery.ts";
+import { NO_SPACE, Room, refusalFor } from "./room.ts";
 
 export interface StoreDeps {
   readonly disk: Disk;
@@ -52,11 +52,6 @@ export interface StoreDeps {
   /** Bytes of new segments; undefined: by the size of the file system. */
   readonly segmentBytes?: number;
 }
-
-/** Where the body of a message being accepted is. */
-export type BodySource =
-  | { readonly kind: "memory"; readonly pieces: readonly Buffer[]; readonly bytes: number }
-  | { readonly kind: "file"; readonly file: BodyFile };
 
 export interface Accepting {
   readonly id: string;
@@ -77,14 +72,13 @@ export class Store {
   readonly newId: () => string;
   /** The program did not end as it should: marks are made before recovered messages are tried. */
   readonly unclean: boolean;
+  readonly room: Room;
+  readonly #files: MessageFiles;
   readonly #deps: StoreDeps;
   readonly #boot: number;
   #log: SegmentLog;
   #suspended: ReadonlySet<string>;
   #closing = false;
-  #space: Space | null = null;
-  #spaceAtMs = Number.NEGATIVE_INFINITY;
-  #spaceAsked = false;
   #freshBytes = 0;
   #compacting: Promise<void> | null = null;
 
@@ -95,6 +89,8 @@ export class Store {
     log: (store: Store) => SegmentLog,
   ) {
     this.#deps = deps;
+    this.room = new Room(deps.disk, deps.clock, deps.folder, deps.minFreeBlocks);
+    this.#files = new MessageFiles(deps.disk, `${deps.folder}/body`);
     this.entries = fold.entries;
     this.quarantine = quarantine;
     this.#boot = fold.boots + 1;
@@ -158,7 +154,7 @@ export class Store {
 
   async #start(damages: readonly Damage[], stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
     for (const entry of this.entries.values()) this.#log.hold(entry.place.location, costOf(entry));
-    const files = await this.#files(stated);
+    const files = await this.#claimFiles(stated);
     if (!files.ok) return files;
     for (const damage of damages) await this.#damaged(damage);
     const started = await this.#log.start();
@@ -175,20 +171,15 @@ export class Store {
     return ok(true);
   }
 
-  /** Large bodies: those of no message go (their sender got no 250), those that are missing or damaged are told of. */
-  async #files(stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
-    const { disk, folder } = this.#deps;
-    const names = await disk.list(`${folder}/body`);
-    if (!names.ok) return names;
-    for (const name of names.value) {
-      if (this.entries.get(name)?.place.inFile !== true) await disk.unlink(`${folder}/body/${name}`);
-    }
+  /** Large messages: files of no message go, those that are missing or damaged are told of. */
+  async #claimFiles(stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
+    const swept = await this.#files.sweep((name) => this.entries.get(name)?.place.inFile === true);
+    if (!swept.ok) return swept;
     for (const entry of [...this.entries.values()]) {
       if (!entry.place.inFile) continue;
-      const rest = await this.#readRest(entry);
+      const rest = await this.#files.rest(entry);
       if (rest.kind === "found") {
-        const described = describe(entry, rest.value.envelope, stated.has(entry.id));
-        this.entries.set(entry.id, described);
+        this.entries.set(entry.id, describe(entry, rest.value.envelope, stated.has(entry.id)));
       } else {
         const reason = rest.kind === "absent" ? "its file is missing or damaged" : rest.reason;
         entry.hold = `damaged: ${reason}`;
@@ -236,49 +227,18 @@ export class Store {
   admit(sizeBytes: number): Reply | null {
     const trouble = this.#log.trouble;
     if (trouble !== null) return refusalFor(trouble);
-    this.#askSpace();
-    const space = this.#space;
-    if (space !== null) {
-      const needed = Math.ceil(sizeBytes / space.blockBytes);
-      if (space.freeBlocks < this.#deps.minFreeBlocks + needed) return NO_SPACE;
-      if (space.totalInodes > 0 && space.freeInodes < FREE_INODES_MIN) return NO_SPACE;
-    }
+    if (!this.room.has(sizeBytes)) return NO_SPACE;
     return this.#log.roomFor(Math.min(sizeBytes, this.#log.payloadBytesMax)) ? null : NO_SPACE;
   }
 
-  /** Asks for the free space when the last answer is old; sessions do not wait for it. */
-  #askSpace(): void {
-    const now = this.#deps.clock.monotonicMs();
-    if (this.#spaceAsked || now - this.#spaceAtMs < SPACE_AGE_MS) return;
-    this.#spaceAsked = true;
-    void this.#deps.disk.space(this.#deps.folder).then((space) => {
-      this.#spaceAsked = false;
-      this.#spaceAtMs = this.#deps.clock.monotonicMs();
-      if (space.ok) this.#space = space.value;
-    });
-  }
-
-  /** Asks for the free space and waits, so that the first admit() knows it. */
-  async learnSpace(): Promise<void> {
-    const space = await this.#deps.disk.space(this.#deps.folder);
-    if (space.ok) this.#space = space.value;
-    this.#spaceAtMs = this.#deps.clock.monotonicMs();
-  }
-
-  bodyPath(id: string): string {
-    return `${this.#deps.folder}/body/${id}`;
-  }
-
   /** A file for a body that is too large for the log. */
-  async openBody(id: string): Promise<Result<BodyFile, DiskError>> {
-    const opened = await this.#deps.disk.open(this.bodyPath(id), "create");
-    return opened.ok ? ok(new BodyFile(this.bodyPath(id), opened.value)) : opened;
+  openBody(id: string): Promise<Result<BodyFile, DiskError>> {
+    return this.#files.open(id);
   }
 
   async dropBody(id: string): Promise<void> {
-    const gone = await this.#deps.disk.unlink(this.bodyPath(id));
-    if (!gone.ok && gone.error.code !== "ENOENT")
-      this.#deps.log.line(3, `${id}: cannot remove its file: ${gone.error.code}; the next start does`);
+    const code = await this.#files.drop(id);
+    if (code !== null) this.#deps.log.line(3, `${id}: cannot remove its file: ${code}; the next start does`);
   }
 
   /** Resolves when the message is durable. A refused message leaves nothing behind. */
@@ -290,7 +250,7 @@ export class Store {
     let bodySum = 0;
     let restSum = 0;
     if (inFile) {
-      const filed = await this.#file(message, envelopeBytes);
+      const filed = await this.#files.seal(message.id, message.body, message.header, envelopeBytes);
       if (!filed.ok) {
         await this.dropBody(message.id);
         return filed;
@@ -372,12 +332,7 @@ export class Store {
     if (entry.hold !== "") return;
     const { body, envelope, header, eightBit } = message;
     if (body.kind === "file") {
-      const path = this.bodyPath(entry.id);
-      entry.fresh = {
-        envelope,
-        header,
-        body: new FileBody(this.#deps.disk, path, entry.place.bodyBytes, eightBit),
-      };
+      entry.fresh = { envelope, header, body: this.#files.body(entry) };
       return;
     }
     if (this.#freshBytes + body.bytes > FRESH_BYTES_MAX) return;
@@ -392,54 +347,11 @@ export class Store {
     entry.fresh = null;
   }
 
-  /** Writes a message's file and makes it and its name durable. The checksum of the body. */
-  async #file(message: Accepting, envelope: Buffer): Promise<Result<number, DiskError>> {
-    let file: BodyFile;
-    if (message.body.kind === "file") {
-      file = message.body.file;
-    } else {
-      const opened = await this.openBody(message.id);
-      if (!opened.ok) return opened;
-      file = opened.value;
-      for (const piece of message.body.pieces) await file.put(piece);
-    }
-    const sealed = await file.seal([message.header, envelope]);
-    await file.close();
-    if (!sealed.ok) return sealed;
-    const named = await this.#deps.disk.syncFolder(
-      `${this.#deps.folder}/body`,
-      "the name of a large message before its record",
-    );
-    return named.ok ? ok(file.sum) : named;
-  }
-
-  /** Header and envelope of a message in a file; absent when damaged. */
-  async #readRest(entry: Entry): Promise<Lookup<{ envelope: Envelope; header: Buffer }>> {
-    const { place } = entry;
-    const opened = await this.#deps.disk.open(this.bodyPath(entry.id), "read");
-    if (!opened.ok) return opened.error.code === "ENOENT" ? ABSENT : tempfail(opened.error.code);
-    const wanted = place.headerBytes + place.envelopeBytes;
-    const got = await opened.value.read(place.bodyBytes, wanted);
-    await opened.value.close();
-    if (!got.ok) return tempfail(`${got.error.operation}: ${got.error.code}`);
-    if (got.value.length !== wanted || crc32(got.value, 0) !== place.restSum) return ABSENT;
-    const envelope = decodeEnvelope(got.value.subarray(place.headerBytes));
-    if (!envelope.ok) return ABSENT;
-    return found({ envelope: envelope.value, header: got.value.subarray(0, place.headerBytes) });
-  }
-
   /** The message as it was accepted; absent when it is damaged (never deliver it), tempfail when it cannot be read now. */
   async load(entry: Entry): Promise<Lookup<Content>> {
     if (entry.fresh !== null) return found(entry.fresh);
     const { place } = entry;
-    if (place.inFile) {
-      const rest = await this.#readRest(entry);
-      if (rest.kind !== "found") return rest;
-      const body = new FileBody(this.#deps.disk, this.bodyPath(entry.id), place.bodyBytes, place.eightBit);
-      const sum = await sumOf(body);
-      if (!sum.ok) return tempfail(sum.error);
-      return sum.value === place.bodySum ? found({ ...rest.value, body }) : ABSENT;
-    }
+    if (place.inFile) return this.#files.load(entry);
     const payload = await this.#log.readChecked(place.location);
     if (payload.kind !== "found") return payload;
     const atHeader = ACCEPT_FIXED_BYTES + place.envelopeBytes;
@@ -605,14 +517,4 @@ export function segmentBytesFor(totalBytes: number): number {
 function costOf(entry: Entry): number {
   const { place } = entry;
   return ACCEPT_FIXED_BYTES + (place.inFile ? 0 : place.envelopeBytes + place.headerBytes + place.bodyBytes);
-}
-
-export const NO_SPACE: Reply = reply(452, "4.4.5", "Insufficient disk space; try again later");
-
-/** What a client is told when the spool cannot keep its message. */
-export function refusalFor(error: DiskError): Reply {
-  if (error.code === "ENOSPC" || error.code === "EDQUOT") return NO_SPACE;
-  if (error.code === "EROFS")
-    return reply(421, "4.3.0", "The queue cannot be written: read-only file system");
-  return reply(421, "4.3.0", "The queue cannot be written; try again later");
 }

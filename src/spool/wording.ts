@@ -1,4 +1,5 @@
-// The queue's log lines, in Sendmail's form (sendmail-semantics section 25): from=, to=, notices.
+// The queue's log lines, in Sendmail's form (semantics section 25): from=, to=, notices.
+// People's log tools parse them.
 
 import type { Envelope } from "../mail/envelope.ts";
 import type { Outcome } from "../mail/outcome.ts";

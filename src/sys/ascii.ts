@@ -1,4 +1,5 @@
-// A native test for bytes above 0x7f: a loop in the program would cost more than the rest of accepting a message.
+// A native test for bytes above 0x7f, which decides whether a message needs 8BITMIME:
+// a loop in the program would cost more than the rest of accepting it.
 
 import { isAscii as nativeIsAscii } from "node:buffer";
 

@@ -1,4 +1,5 @@
-// CRC-32 of the zlib library, which finds damage by accident, not by intent.
+// CRC-32 of the zlib library: finds damage by accident, not by intent
+// (records are protected from forgery by their segment's random salt).
 
 import { crc32 as zlibCrc32 } from "node:zlib";
 

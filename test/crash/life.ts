@@ -276,6 +276,7 @@ export async function script(life: Life): Promise<void> {
   ]);
   await life.rest();
   await life.send("g", 9000, "gus@down.example");
+  await life.send("k", 140_000, "kim@down.example");
   await life.send("h", 400, "bad@up.example");
   await life.send("i", 400, "list@down.example");
   await life.rest();

@@ -114,6 +114,13 @@ export class SimDisk implements Disk {
     return this.#openFiles;
   }
 
+  #broken: string | null = null;
+
+  /** From now on everything that changes the disk fails with this errno; null repairs it. */
+  break(code: string | null): void {
+    this.#broken = code;
+  }
+
   /** Power off now. */
   cut(): void {
     this.#dead = true;
@@ -142,6 +149,8 @@ export class SimDisk implements Disk {
   #count(operation: string): DiskError | null {
     this.#operations++;
     this.trace.push(operation);
+    if (this.#broken !== null && /^(write|sync|rename|unlink|mkdir|open create)/.test(operation))
+      return { code: this.#broken, operation };
     const { failAt, code, forEver, only } = this.#faults;
     if (failAt !== undefined && (only === undefined || only.some((word) => operation.startsWith(word)))) {
       this.#counted++;

@@ -1,0 +1,423 @@
+// The queue's behaviour: when what is tried, who is told, what a restart and a wrong clock change (semantics 19 and 21, contract
+// section 8 items 6 and 10, reliability.md CLK-01 to CLK-04, BNC-01, CR-06, CR-07).
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { outcome } from "../../../src/mail/outcome.ts";
+import { SimClock, settle } from "../../sim/clock.ts";
+import { BUSY, DOWN, SENT, UNKNOWN, World } from "./world.ts";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+async function world(options: ConstructorParameters<typeof World>[0] = {}, intervalMs = 0): Promise<World> {
+  const made = new World(options);
+  await made.open(intervalMs);
+  return made;
+}
+
+test("background delivery tries a message at once and takes it out of the queue", async () => {
+  const w = await world();
+  assert.equal((await w.send("amy@example.net")).kind, "accepted");
+  assert.deepEqual(w.sent[0]?.recipients, ["amy@example.net"]);
+  assert.equal(w.spool.list().length, 0);
+  assert.match(
+    w.lines.join("\n"),
+    /: from=<joe@example.com>, size=6, class=0, nrcpts=1, msgid=<1@example.com>, proto=ESMTP, daemon=MTA, relay=client.test \[192.0.2.1\]/,
+  );
+  assert.match(
+    w.lines.join("\n"),
+    /: to=<amy@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=esmtp, pri=\d+, relay=mx.example, dsn=2.0.0, stat=Sent \(250 2.0.0 Ok\)/,
+  );
+});
+
+for (const mode of ["queueonly", "deferred"] as const) {
+  test(`${mode} mode waits for a queue run`, async () => {
+    const w = await world({ DeliveryMode: mode });
+    await w.send("amy@example.net");
+    assert.equal(w.attempts, 0);
+    await w.flush();
+    assert.equal(w.sent.length, 1);
+  });
+}
+
+test("recipients with the same host share one attempt; another host has its own", async () => {
+  const w = await world();
+  await w.send(["amy@example.net", "bob@example.net", "cat@example.org"]);
+  assert.deepEqual(w.sent.map((s) => s.recipients.length).sort(), [1, 2]);
+});
+
+test("a recipient that two aliases reach gets one copy", async () => {
+  const w = await world();
+  const delivery = {
+    mailer: "esmtp",
+    host: "h",
+    user: "amy@h",
+    address: "amy@h",
+    via: "x@h",
+    sender: "s",
+    unsafe: false,
+  };
+  w.aliases.set("x@h", { deliveries: [delivery], errors: [] });
+  w.aliases.set("y@h", { deliveries: [delivery], errors: [] });
+  await w.send(["x@h", "y@h"]);
+  assert.deepEqual(w.sent[0]?.recipients, ["amy@h"]);
+});
+
+test("a queue run tries every message again, however often it was tried", async () => {
+  const w = await world({}, 15 * MINUTE);
+  w.otherwise = BUSY;
+  await w.send("amy@example.net");
+  for (let i = 0; i < 4; i++) await w.clock.pass(15 * MINUTE);
+  assert.equal(w.attempts, 5);
+});
+
+test("MinQueueAge spares what was tried more recently", async () => {
+  const w = await world({ MinQueueAge: 30 * MINUTE }, 15 * MINUTE);
+  w.otherwise = BUSY;
+  await w.send("amy@example.net");
+  await w.clock.pass(15 * MINUTE);
+  assert.equal(w.attempts, 1);
+  await w.clock.pass(15 * MINUTE);
+  assert.equal(w.attempts, 2);
+});
+
+test("MaxQueueAge doubles the rest up to its value", async () => {
+  const w = await world({ MinQueueAge: 10 * MINUTE, MaxQueueAge: 40 * MINUTE }, MINUTE);
+  w.otherwise = BUSY;
+  await w.send("amy@example.net");
+  const at: number[] = [];
+  let last = 1;
+  for (let minute = 1; minute <= 160; minute++) {
+    await w.clock.pass(MINUTE);
+    if (w.attempts > last) at.push(minute);
+    last = w.attempts;
+  }
+  assert.deepEqual(at.slice(0, 4), [10, 30, 70, 110]);
+});
+
+test("a host found dead in a queue run is not asked again for each message", async () => {
+  const w = await world({ DeliveryMode: "queueonly" });
+  w.otherwise = DOWN;
+  for (let i = 0; i < 30; i++) await w.send(`u${i}@down.example`);
+  await w.send("amy@up.example");
+  w.answers.set("amy", SENT);
+  await w.flush();
+  assert.ok(w.attempts <= 17, `${w.attempts} attempts`);
+  assert.equal(w.sent.length, 1);
+  assert.ok(w.spool.list().every((e) => e.text.includes("Connection refused")));
+});
+
+test("new mail for a host that has just failed waits for one probe and is delivered when the host is back", async () => {
+  const w = await world();
+  w.otherwise = DOWN;
+  await w.send("a@down.example");
+  for (let i = 0; i < 20; i++) await w.send(`u${i}@down.example`);
+  assert.equal(w.attempts, 1);
+  w.otherwise = SENT;
+  await w.clock.pass(4000);
+  assert.equal(w.sent.length, 20);
+});
+
+test("partial success is remembered over a power cut: only what is left is tried again", async () => {
+  const w = await world();
+  w.answers.set("bob", BUSY);
+  await w.send(["amy@example.net", "bob@example.net"]);
+  await w.clock.pass(200);
+  const next = await w.reboot();
+  await next.clock.pass(1);
+  assert.deepEqual(
+    next.sent.map((s) => s.recipients),
+    [["bob@example.net"]],
+  );
+});
+
+test("a failure is told to the sender, once, with the null sender", async () => {
+  const w = await world();
+  w.answers.set("bad", UNKNOWN);
+  await w.send("bad@example.net");
+  assert.equal(w.sent.length, 1);
+  const [notice] = w.sent;
+  assert.equal(notice?.sender, "");
+  assert.deepEqual(notice?.recipients, ["joe@example.com"]);
+  assert.match(notice?.header ?? "", /Auto-Submitted: auto-generated \(failure\)/);
+  assert.match(
+    notice?.body ?? "",
+    /Final-Recipient: RFC822; bad@example.net\r\n(?:X-Actual-Recipient: rfc822; bad@example.net\r\n)?Action: failed\r\nStatus: 5.1.1\r\nRemote-MTA: DNS; mx.example\r\nDiagnostic-Code: SMTP; 550 5.1.1/,
+  );
+  assert.equal(w.spool.list().length, 0);
+});
+
+test("500 failing recipients make one notice", async () => {
+  const w = await world();
+  w.otherwise = UNKNOWN;
+  w.answers.set("joe", SENT);
+  await w.send(Array.from({ length: 500 }, (_, i) => `u${i}@example.net`));
+  assert.equal(w.sent.length, 1);
+  assert.equal(w.sent[0]?.body.match(/^Final-Recipient/gm)?.length, 500);
+});
+
+test("the null sender gets no notice: the postmaster does, and a failing double bounce is the end", async () => {
+  const w = await world();
+  w.otherwise = UNKNOWN;
+  w.aliases.set("postmaster", {
+    deliveries: [
+      {
+        mailer: "esmtp",
+        host: "h",
+        user: "pm@h",
+        address: "postmaster",
+        via: "",
+        sender: "MAILER-DAEMON",
+        unsafe: false,
+      },
+    ],
+    errors: [],
+  });
+  await w.send("bad@example.net", { sender: "" });
+  await settle();
+  assert.equal(w.attempts, 2);
+  assert.equal(w.spool.list().length, 0);
+  assert.match(w.lines.join("\n"), /postmaster notify/);
+  assert.match(w.lines.join("\n"), /double bounce dropped/);
+});
+
+test("an empty DoubleBounceAddress drops the bounce of a bounce", async () => {
+  const w = await world({ DoubleBounceAddress: "" });
+  w.otherwise = UNKNOWN;
+  await w.send("bad@example.net", { sender: "" });
+  assert.equal(w.attempts, 1);
+  assert.equal(w.spool.list().length, 0);
+});
+
+const NOTIFY = [
+  { name: "nothing said, failed", notify: undefined, answer: UNKNOWN, notices: ["failure"] },
+  { name: "NEVER, failed", notify: ["NEVER"] as const, answer: UNKNOWN, notices: [] },
+  { name: "SUCCESS, failed", notify: ["SUCCESS"] as const, answer: UNKNOWN, notices: [] },
+  { name: "FAILURE, failed", notify: ["FAILURE"] as const, answer: UNKNOWN, notices: ["failure"] },
+  {
+    name: "SUCCESS, next hop without DSN",
+    notify: ["SUCCESS"] as const,
+    answer: outcome("delivered", "2.0.0", "Sent", { remote: "mx.example" }),
+    notices: ["return-receipt"],
+  },
+  { name: "SUCCESS, next hop with DSN", notify: ["SUCCESS"] as const, answer: SENT, notices: [] },
+  {
+    name: "nothing said, delivered",
+    notify: undefined,
+    answer: outcome("delivered", "2.0.0", "Sent"),
+    notices: [],
+  },
+];
+
+for (const { name, notify, answer, notices } of NOTIFY) {
+  test(`NOTIFY ${name}: ${notices.length === 0 ? "no notice" : notices.join()}`, async () => {
+    const w = await world();
+    w.answers.set("amy", answer);
+    const recipient = { address: "amy@example.net", ...(notify === undefined ? {} : { notify }) };
+    await w.send([], { recipients: [recipient] });
+    const got = w.sent
+      .filter((s) => s.sender === "")
+      .map((s) => /auto-generated \(([^)]*)\)/.exec(s.header)?.[1]);
+    assert.deepEqual(got, notices);
+  });
+}
+
+test("a message is warned of once after queuewarn and returned after queuereturn", async () => {
+  const w = await world({}, HOUR);
+  w.otherwise = BUSY;
+  w.answers.set("joe", SENT);
+  await w.send("amy@example.net");
+  await w.clock.pass(3 * HOUR + MINUTE);
+  assert.equal(w.sent.length, 0);
+  await w.clock.pass(2 * HOUR);
+  assert.equal(w.sent.length, 1);
+  assert.match(w.sent[0]?.header ?? "", /Subject: Warning: could not send message for past 4 hours/);
+  assert.match(w.sent[0]?.body ?? "", /Will keep trying until message is 5 days old/);
+  await w.clock.pass(4 * DAY);
+  assert.equal(w.sent.length, 1);
+  await w.clock.pass(DAY);
+  assert.equal(w.sent.length, 2);
+  assert.match(
+    w.sent[1]?.body ?? "",
+    /Message could not be delivered for 5 days\r\nMessage will be deleted from queue/,
+  );
+  assert.match(w.sent[1]?.body ?? "", /Status: 4.4.7/);
+  assert.equal(w.spool.list().length, 0);
+});
+
+test("urgent mail is returned earlier, bulk mail is not warned of", async () => {
+  const w = await world({}, HOUR);
+  w.otherwise = BUSY;
+  w.answers.set("joe", SENT);
+  await w.send("amy@example.net", { urgency: "urgent", precedence: -60 });
+  await w.clock.pass(2 * DAY + HOUR);
+  assert.deepEqual(
+    w.sent.map((s) => /auto-generated \(([^)]*)\)/.exec(s.header)?.[1]),
+    ["failure"],
+  );
+});
+
+test("a notice that cannot be stored keeps the message: nothing is lost on a full disk", async () => {
+  const w = await world();
+  w.answers.set("bad", BUSY);
+  await w.send("bad@example.net");
+  await w.clock.pass(5000);
+  w.answers.set("bad", UNKNOWN);
+  // A body that needs a file of its own, on a disk without room for it.
+  w.disk.freeInodes = 0;
+  const big = await w.send("huge@example.net", {}, `${"x".repeat(300_000)}\r\n`);
+  assert.equal(big.kind, "refused");
+  assert.ok(big.kind === "refused" && big.reply.code === 452);
+  await w.flush();
+  assert.equal(w.spool.list().length, 0);
+});
+
+test("at 1970 nothing expires, and a jump of the clock returns nothing in a burst", async () => {
+  const w = await world({}, HOUR);
+  w.otherwise = BUSY;
+  w.answers.set("joe", SENT);
+  await w.send("amy@example.net");
+  await w.clock.pass(HOUR);
+  const next = await w.reboot(HOUR, undefined, 30_000);
+  next.answers.set("joe", SENT);
+  await next.clock.pass(2 * HOUR);
+  assert.equal(next.sent.length, 0);
+  next.clock.setWall(Date.UTC(2082, 0, 1));
+  await next.clock.pass(2 * HOUR);
+  assert.ok(next.sent.every((s) => !s.header.includes("Returned mail")));
+  assert.equal(next.spool.list().length, 1);
+});
+
+test("time that a trusted clock says the device was off counts, up to a day", async () => {
+  const w = await world({}, HOUR);
+  w.otherwise = BUSY;
+  await w.send("amy@example.net");
+  await w.clock.pass(200);
+  const next = await w.reboot(HOUR, undefined, w.clock.wallMs() + 5 * HOUR);
+  next.answers.set("joe", SENT);
+  await next.flush();
+  assert.match(next.sent[0]?.header ?? "", /Warning: could not send message/);
+});
+
+test("ids of two boots with the same clock differ, and have Sendmail's shape", async () => {
+  const w = await world();
+  const first = w.spool.open().id;
+  const next = await w.reboot(0, undefined, 0);
+  const second = next.spool.open().id;
+  assert.notEqual(first, second);
+  for (const id of [first, second]) assert.match(id, /^[0-9A-Za-z]{8}[0-9]{6}$/);
+});
+
+test("quarantined mail is not tried or listed, and is released by reason", async () => {
+  const w = await world();
+  await w.send("amy@example.net", { quarantine: "looks odd" });
+  assert.equal(w.spool.list().length, 0);
+  const held = [{ kind: "reason", text: "odd", negate: false }] as const;
+  assert.equal(w.spool.list(held).length, 1);
+  await w.flush();
+  assert.equal(w.attempts, 0);
+  const next = await w.reboot();
+  assert.equal(next.spool.list(held)[0]?.hold, "looks odd");
+  await Promise.all([next.spool.release(held), next.clock.pass(200)]);
+  await next.flush();
+  assert.equal(next.sent.length, 1);
+});
+
+test("suspend stops delivery and survives a reboot; resume delivers", async () => {
+  const w = await world();
+  await Promise.all([w.spool.suspend("delivery"), w.clock.pass(200)]);
+  await w.send("amy@example.net");
+  const next = await w.reboot();
+  assert.equal(next.attempts, 0);
+  assert.ok(next.spool.suspended.has("delivery"));
+  await Promise.all([next.spool.resume("delivery"), next.clock.pass(200)]);
+  assert.equal(next.sent.length, 1);
+});
+
+test("a message that was in hand at three bad ends is quarantined, the others go on", async () => {
+  let w = await world();
+  w.otherwise = BUSY;
+  await w.send("poison@example.net");
+  await w.clock.pass(200);
+  for (let i = 0; i < 3; i++) {
+    const image = w.disk.strict();
+    w = new World(
+      {},
+      new (w.disk.constructor as typeof import("../../sim/disk.ts").SimDisk)(image),
+      new SimClock(),
+    );
+    // The attempt never comes back: the program has died.
+    w.delayMs = Number.MAX_SAFE_INTEGER;
+    await w.open();
+    await w.clock.pass(200);
+  }
+  const last = await w.reboot();
+  await last.send("amy@example.net");
+  assert.deepEqual(
+    last.sent.map((s) => s.recipients),
+    [["amy@example.net"]],
+  );
+  assert.match(
+    last.spool.list([{ kind: "reason", text: "", negate: false }])[0]?.hold ?? "",
+    /ended 3 times/,
+  );
+});
+
+test("each damaged message costs only itself, and is kept with a reason", async () => {
+  const w = await world({ DeliveryMode: "queueonly" });
+  for (const name of ["one", "two", "three"]) await w.send(`${name}@example.net`, {}, `${name} `.repeat(50));
+  const image = new Map(w.disk.strict());
+  for (const [path, content] of image) {
+    const at = content.indexOf("two two two");
+    if (at < 0) continue;
+    const changed = Buffer.from(content);
+    changed[at] = 0;
+    image.set(path, changed);
+  }
+  const next = await w.reboot(0, image);
+  assert.equal(next.spool.list().length, 2);
+  const damaged = await next.spool.damaged();
+  assert.deepEqual(damaged.length, 1);
+  assert.match(damaged[0]?.reason ?? "", /checksum/);
+  const again = await next.reboot();
+  assert.equal((await again.spool.damaged()).length, 1);
+});
+
+test("a large message whose file is damaged is held, never delivered", async () => {
+  const w = await world({ DeliveryMode: "queueonly" });
+  await w.send("amy@example.net", {}, `${"x".repeat(300_000)}\r\n`);
+  const image = new Map(w.disk.strict());
+  for (const [path, content] of image) {
+    if (!path.includes("/body/")) continue;
+    const changed = Buffer.from(content);
+    changed[1000] = 0;
+    image.set(path, changed);
+  }
+  const next = await w.reboot(0, image);
+  await next.flush();
+  assert.equal(next.sent.length, 0);
+  assert.match(next.spool.list([{ kind: "reason", text: "", negate: false }])[0]?.hold ?? "", /damaged/);
+});
+
+test("a full disk refuses mail with 452, goes on delivering, and recovers alone", async () => {
+  const w = await world({ DeliveryMode: "queueonly" });
+  await w.send("amy@example.net");
+  w.disk.freeBytes = 0;
+  await w.clock.pass(2000);
+  w.spool.admit(0);
+  await settle();
+  const refusal = w.spool.admit(1000);
+  assert.equal(refusal?.code, 452);
+  assert.equal(refusal?.enhanced, "4.4.5");
+  await w.flush();
+  assert.equal(w.sent.length, 1);
+  await w.clock.pass(200);
+  w.disk.freeBytes = 32 * 1024 * 1024;
+  w.spool.admit(0);
+  await w.clock.pass(2000);
+  w.spool.admit(0);
+  await settle();
+  assert.equal(w.spool.admit(1000), null);
+});
