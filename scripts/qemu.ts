@@ -6,12 +6,8 @@ import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSy
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { type Board, CACHE, fail, hostArchitecture, say } from "./board.ts";
-import { debianPackages } from "./debian.ts";
+import { type Board, CACHE, hostArchitecture, say } from "./board.ts";
 import type { Content } from "./disk.ts";
-
-/** The inner mail server of the development configuration: connections to it reach a port of this machine. */
-export const INNER_HOST = "10.0.2.100";
 
 /** How one run differs from another. */
 export interface Surroundings {
@@ -19,9 +15,7 @@ export interface Surroundings {
   readonly memoryMb: number;
   /** Port of this machine's 127.0.0.1 -> port of the guest. */
   readonly forwards: ReadonlyMap<number, number>;
-  /** Port of this machine that the guest reaches as INNER_HOST:25; null: none. */
-  readonly innerPort: number | null;
-  /** No way out of the guest but what is named above. */
+  /** No way out of the guest; otherwise it reaches ports of this machine's 127.0.0.1 at 10.0.2.2, and the network. */
   readonly restricted: boolean;
   readonly accelerated: boolean;
   /** More words for the kernel. */
@@ -30,26 +24,14 @@ export interface Surroundings {
   readonly serial: "stdio" | "mon:stdio";
 }
 
-/** The program that carries one connection of the guest to this machine. */
-async function carrier(): Promise<string> {
-  const own = await debianPackages(hostArchitecture() === "x64" ? "amd64" : "arm64", ["busybox-static"]);
-  const folder = own.find((unpacked) => unpacked.name === "busybox-static")?.folder ?? "";
-  const found = ["bin/busybox", "usr/bin/busybox"]
-    .map((path) => join(folder, path))
-    .find((path) => existsSync(path));
-  return found ?? fail("busybox-static has no busybox");
-}
-
 /** The whole command line, the program first. */
-export async function qemuCommand(
+export function qemuCommand(
   board: Board,
   content: Pick<Content, "kernel" | "initramfs">,
   around: Surroundings,
-): Promise<string[]> {
+): string[] {
   const network = ["user", "id=net", `restrict=${around.restricted ? "on" : "off"}`];
   for (const [here, there] of around.forwards) network.push(`hostfwd=tcp:127.0.0.1:${here}-:${there}`);
-  if (around.innerPort !== null)
-    network.push(`guestfwd=tcp:${INNER_HOST}:25-cmd:${await carrier()} nc 127.0.0.1 ${around.innerPort}`);
   const speed = around.accelerated
     ? ["-accel", "kvm", "-cpu", "host"]
     : ["-accel", "tcg", "-cpu", board.emulation.cpu];
@@ -214,7 +196,9 @@ export function startMachine(command: readonly string[]): Machine {
       await gone;
     },
     async ended(limitMs) {
-      await Promise.race([gone, sleep(limitMs)]);
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([gone, new Promise((done) => (timer = setTimeout(done, limitMs)))]);
+      clearTimeout(timer);
       if (!over) {
         kill();
         await gone;

@@ -14,7 +14,6 @@ const FORWARDS = new Map([
   [5587, 587],
   [4465, 465],
 ]);
-const INNER_PORT = 2526;
 
 const name = process.argv[2] ?? "qemu-x86_64";
 const board = readBoard(name);
@@ -32,11 +31,10 @@ const kept =
   statSync(disk).mtimeMs > statSync(products.image).mtimeMs;
 if (!kept) copyFileSync(products.image, disk, constants.COPYFILE_FICLONE);
 const accelerated = await accelerationWorks(board, products);
-const [program = "", ...args] = await qemuCommand(board, products, {
+const [program = "", ...args] = qemuCommand(board, products, {
   disk,
   memoryMb,
   forwards: FORWARDS,
-  innerPort: INNER_PORT,
   restricted: false,
   accelerated,
   words: [],

@@ -19,14 +19,13 @@ function hostConfiguration(folder: string): void {
   cpSync(DEFAULT_CONFIGURATION, folder, { recursive: true });
   const mc = join(folder, "mail/sendmail.mc");
   const listener = `DAEMON_OPTIONS(\`Port=${PORT}, Addr=127.0.0.1, Name=MTA')dnl\n`;
-  const hop = `define(\`SMTP_MAILER_ARGS', \`TCP $h ${INNER_PORT}')dnl\ndefine(\`ESMTP_MAILER_ARGS', \`TCP $h ${INNER_PORT}')dnl\n`;
   const text = readFileSync(mc, "utf8");
   writeFileSync(
     mc,
-    text.replace("MAILER(`smtp')", `FEATURE(\`no_default_msa')dnl\n${listener}${hop}MAILER(\`smtp')`),
+    text.replace("MAILER(`smtp')", `FEATURE(\`no_default_msa')dnl\n${listener}MAILER(\`smtp')`),
   );
   const table = join(folder, "mail/mailertable");
-  writeFileSync(table, readFileSync(table, "utf8").replaceAll("[10.0.2.100]", "[127.0.0.1]"));
+  writeFileSync(table, readFileSync(table, "utf8").replaceAll("[10.0.2.2]", "[127.0.0.1]"));
 }
 
 const given = process.env["CONFIG"] ?? "";

@@ -85,14 +85,8 @@ async function load(box: Appliance, sink: Sink): Promise<number> {
   return messages / (taken / 1000);
 }
 
-async function loaded(
-  products: Products,
-  disk: string,
-  work: string,
-  mb: number,
-  innerPort: number,
-): Promise<Row[]> {
-  await using sink = await startSink(join(work, `sink-${mb}`), innerPort);
+async function loaded(products: Products, disk: string, mb: number, innerPort: number): Promise<Row[]> {
+  await using sink = await startSink(innerPort);
   await using box = await powerOn(name, products, disk, mb);
   await greeting(box.smtpPort, BOOT_MS);
   await box.logIn();
@@ -148,10 +142,10 @@ async function main(): Promise<void> {
     },
     { what: "the bare guest", value: seconds(median(theirs)), must: "", aim: "" },
     { what: "beyond the bare guest", value: `+${seconds(median(extra))}`, must: "+6 s", aim: "+2 s" },
-    ...(await loaded(products, disk, work, SMALL_MB, innerPort)),
+    ...(await loaded(products, disk, SMALL_MB, innerPort)),
   ];
   try {
-    rows.push(...(await loaded(products, disk, work, TINY_MB, innerPort)));
+    rows.push(...(await loaded(products, disk, TINY_MB, innerPort)));
   } catch (error) {
     rows.push({
       what: `${TINY_MB} MB`,

@@ -12,20 +12,28 @@ import type { Products } from "../../scripts/image.ts";
 import { loadSigningKey } from "../../src/prepare/keys.ts";
 import { signImage, TRAILER_BYTES } from "../../src/prepare/signature.ts";
 
-/** A configuration folder: the default one, with a name server that refuses at once, and `files` in it. */
-export function configurationFolder(work: string, files: ReadonlyMap<string, string> = new Map()): string {
+/** A configuration folder: the default one, with a name server that refuses at once, and the port of the inner server. */
+export function configurationFolder(work: string, innerPort: number): string {
   const folder = join(work, "config");
   rmSync(folder, { recursive: true, force: true });
   cpSync(DEFAULT_CONFIGURATION, folder, { recursive: true });
   writeFileSync(join(folder, "system/resolv.conf"), "nameserver 127.0.0.1\n");
-  for (const [name, text] of files) writeFileSync(join(folder, name), text);
+  const mc = join(folder, "mail/sendmail.mc");
+  writeFileSync(mc, readFileSync(mc, "utf8").replace("TCP $h 2526", `TCP $h ${innerPort}`));
   return folder;
 }
 
+/** A port on which nobody listens. */
+const DISCARD_PORT = 9;
+
 /** An image of the default configuration. */
-export async function goodConfiguration(work: string, name: string): Promise<string> {
+export async function goodConfiguration(
+  work: string,
+  name: string,
+  innerPort = DISCARD_PORT,
+): Promise<string> {
   const image = join(work, name);
-  await configurationImage(configurationFolder(work), image);
+  await configurationImage(configurationFolder(work, innerPort), image);
   return image;
 }
 

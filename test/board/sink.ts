@@ -2,12 +2,12 @@
 // It writes each message that it gets into a file of its own.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hostArchitecture } from "../../scripts/board.ts";
 import { debianPackages } from "../../scripts/debian.ts";
-import { freePorts } from "../../scripts/qemu.ts";
 
 const START_MS = 15_000;
 const POLL_MS = 100;
@@ -25,7 +25,6 @@ export interface Received {
 
 /** A running smtp-sink. */
 export interface Sink extends AsyncDisposable {
-  readonly port: number;
   /** Everything received so far. */
   received(): Received[];
 }
@@ -55,8 +54,8 @@ async function greets(port: number): Promise<boolean> {
   });
 }
 
-/** Starts one; `folder` takes its files. */
-export async function startSink(folder: string): Promise<Sink> {
+/** Starts one on `port`. Its files go with it. */
+export async function startSink(port: number): Promise<Sink> {
   const packages = await debianPackages(hostArchitecture() === "x64" ? "amd64" : "arm64", ["postfix"]);
   const libraries: string[] = [];
   let program = "";
@@ -68,7 +67,8 @@ export async function startSink(folder: string): Promise<Sink> {
     const found = join(unpacked, "usr/sbin/smtp-sink");
     if (existsSync(found)) program = found;
   }
-  const [port = 0] = await freePorts(1);
+  // A folder of its own directly below the temporary one: as nobody it may not pass through those of the tests.
+  const folder = mkdtempSync(join(tmpdir(), "postern-sink-"));
   const dumps = join(folder, "received");
   mkdirSync(dumps, { recursive: true });
   // As root it must give up root, and then writes as nobody.
@@ -87,19 +87,19 @@ export async function startSink(folder: string): Promise<Sink> {
   process.once("exit", kill);
   const end = performance.now() + START_MS;
   while (!(await greets(port))) {
-    if (performance.now() > end) {
+    if (performance.now() > end || child.exitCode !== null) {
       kill();
       throw new Error("smtp-sink does not answer");
     }
     await sleep(POLL_MS);
   }
   return {
-    port,
     received: () => readdirSync(dumps).map((name) => parse(readFileSync(join(dumps, name), "latin1"))),
     async [Symbol.asyncDispose]() {
       kill();
       process.off("exit", kill);
       await gone;
+      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -21,7 +21,7 @@ test("a wrong sendmail.mc with no other configuration: the reason on the console
   t.after(() => rmSync(work, { recursive: true, force: true }));
   const products = await makeImage(BOARD);
   const disk = await testDisk(products, BOARD, work, { configA: await wrongConfiguration(work, "a", WRONG) });
-  await using box = await powerOn(BOARD, products, disk, null);
+  await using box = await powerOn(BOARD, products, disk);
   await box.machine.expect(/sendmail\.mc:2:\d+: .*nosuchfeature/, BOOT_MS);
   await box.machine.expect(/the gateway is not started again/, BOOT_MS);
   await box.logIn();
@@ -38,7 +38,7 @@ test("a wrong sendmail.mc with a previous configuration: that one takes its plac
     configA: await wrongConfiguration(work, "a", WRONG),
     configB: await goodConfiguration(work, "b"),
   });
-  await using box = await powerOn(BOARD, products, disk, null);
+  await using box = await powerOn(BOARD, products, disk);
   await box.machine.expect(/sendmail\.mc:2:\d+: .*nosuchfeature/, BOOT_MS);
   await box.machine.expect(/the previous configuration image takes its place \(slot b\)/, BOOT_MS);
   assert.match(await greeting(box.smtpPort, BOOT_MS), /^220 mail\.polkatistas\.org /);
@@ -52,7 +52,7 @@ test("an image that was changed after it was signed is not mounted", async (t) =
     configA: await changedConfiguration(work, "a"),
     configB: await goodConfiguration(work, "b"),
   });
-  await using box = await powerOn(BOARD, products, disk, null);
+  await using box = await powerOn(BOARD, products, disk);
   await box.machine.expect(/slot a is not used: .*signature is wrong/, BOOT_MS);
   await box.machine.expect(/slot b is active instead/, BOOT_MS);
   assert.match(await greeting(box.smtpPort, BOOT_MS), /^220 /);
@@ -66,7 +66,7 @@ test("a spool that cannot be mounted: 421 to everyone, the reason on the console
   writeFileSync(spool, "no file system");
   truncateSync(spool, 64 << 20);
   const disk = await testDisk(products, BOARD, work, { configA: await goodConfiguration(work, "a"), spool });
-  await using box = await powerOn(BOARD, products, disk, null);
+  await using box = await powerOn(BOARD, products, disk);
   await box.machine.expect(/spool: \/dev\/vda6 cannot be mounted as ext4/, BOOT_MS);
   assert.match(await greeting(box.smtpPort, BOOT_MS), /^421 /);
   await box.logIn();
