@@ -15,7 +15,7 @@ import { defineBuiltins } from "./m4builtins.ts";
 import { type BuildFacts, McState } from "./mcstate.ts";
 import { SYSTEM_TYPES } from "./ostypes.ts";
 import { readLeftovers } from "./rawlines.ts";
-import { directives } from "./system.ts";
+import { type CfReader, directives } from "./system.ts";
 
 /** Reads a whole file by the path that the configuration uses. */
 export type SourceReader = (path: string) => Lookup<Buffer>;
@@ -39,6 +39,8 @@ const DEBIAN_GENERATED = /^\/etc\/mail\/(tls\/starttls|sasl\/sasl|m4\/(dialup|pr
 
 class SourceTree {
   readonly sources: { path: string; sha256: string }[] = [];
+  /** Where Sendmail's own m4 files would be, "" when the .mc does not say. */
+  cfFolder = "";
   readonly #reader: SourceReader;
   readonly #state: () => McState;
 
@@ -70,6 +72,7 @@ class SourceTree {
   ): Lookup<{ file: string; text: string }> | "known" {
     const state = this.#state();
     if (SENDMAIL_CF.test(path)) {
+      this.cfFolder = isAbsolutePath(path) ? directoryOf(directoryOf(path)) : "";
       enterSendmail(state.m4);
       return "known";
     }
@@ -114,7 +117,11 @@ function prepare(
     print: (message) => printed(state, message),
   });
   const beside = directoryOf(start.file);
-  for (const directive of directives((path) => sources.read(joinPath(beside, path)))) {
+  const readCf: CfReader = (path, where) => {
+    const folder = where === "beside" ? beside : state.value("_CF_DIR_") || sources.cfFolder;
+    return folder === "" ? ABSENT : sources.read(joinPath(folder, path));
+  };
+  for (const directive of directives(readCf)) {
     const run = (call: M4Call): string => directive.run(call, state) ?? "";
     m4.define(directive.name, "", start, { blind: directive.blind, run });
   }

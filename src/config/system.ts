@@ -14,7 +14,7 @@ import { CONFIG_SECTION, MAILER_SECTION } from "./rawlines.ts";
 import { SOCKET_DIRECTIVES } from "./sockets.ts";
 
 /** Reads Sendmail's own m4 files that the administrator added: `domain/name.m4`, `feature/name.m4`. */
-export type CfReader = (path: string, place: Place) => Lookup<{ file: string; text: string }>;
+export type CfReader = (path: string, where: "beside" | "sendmail") => Lookup<{ file: string; text: string }>;
 
 function unknown(state: McState, place: Place, kind: string, name: string, known: Iterable<string>): void {
   state.error(
@@ -81,13 +81,20 @@ function osType(call: M4Call, state: McState): undefined {
 function domainDirective(readCf: CfReader): Directive["run"] {
   return (call, state) => {
     const name = (call.args[0] ?? "").trim();
-    const own = /^[\w.-]+$/.test(name) ? readCf(`domain/${name}.m4`, call.place) : ABSENT;
+    const file = `domain/${name}.m4`;
+    const domain = DOMAIN_FILES.get(name);
+    const plain = /^[\w.-]+$/.test(name);
+    let own = plain ? readCf(file, "beside") : ABSENT;
+    // The administrator may have put his file among Sendmail's own, where a host has those.
+    if (own.kind === "absent" && domain === undefined && plain) own = readCf(file, "sendmail");
     if (own.kind === "found") {
+      // Its text goes nowhere until it says divert(0), and afterwards ours goes where it went before.
+      state.m4.input.push(`divert(${state.m4.diversion})`, call.place);
+      state.m4.diversion = -1;
       state.m4.input.open(own.value.file, own.value.text);
       return undefined;
     }
     if (own.kind === "tempfail") state.error(call.place, own.reason);
-    const domain = DOMAIN_FILES.get(name);
     if (domain === undefined) {
       unknown(state, call.place, "domain", name, DOMAIN_FILES.keys());
       return undefined;

@@ -562,10 +562,18 @@ test("a listener of one's own on 587 takes the place of MSA, with a warning", ()
 test("a domain file of one's own is read from domain/ beside the .mc", () => {
   const { configuration } = compiled(usual("DOMAIN(`ours')dnl"), {
     "/etc/mail/domain/ours.m4":
-      "divert(0)\nVERSIONID(`ours')\ndefine(`confMAX_HOP', `30')\nEXPOSED_USER(`admin')\n",
+      "A comment that goes nowhere\ndivert(0)\nVERSIONID(`ours')\ndefine(`confMAX_HOP', `30')\nEXPOSED_USER(`admin')\n",
   });
   assert.equal(configuration.options.MaxHopCount, 30);
   assert.deepEqual(configuration.classes["E"], ["admin"]);
+});
+
+test("a domain file among Sendmail's own is read where a host has them", () => {
+  const { configuration } = compiled(
+    "include(`/usr/share/sendmail/cf/m4/cf.m4')\nOSTYPE(`linux')dnl\nDOMAIN(`ours')dnl\nMAILER(`smtp')dnl\n",
+    { "/usr/share/sendmail/cf/domain/ours.m4": "define(`confMAX_HOP', `31')\n" },
+  );
+  assert.equal(configuration.options.MaxHopCount, 31);
 });
 
 // Debian's package sendmail-cf, when it is there (test/packages names it).
