@@ -282,6 +282,23 @@ describe("other people's clients", () => {
 });
 
 describe("scanners", () => {
+  it("nmap finds no open relay from an address that is not ours, and no user names", async (t) => {
+    if (!installed("nmap")) return t.skip("nmap is not installed");
+    const ran = await run("nmap", [
+      ...["-Pn", "-sT", "-n", "-S", "127.0.0.9", "-e", "lo", "-p", String(gateway.port), "127.0.0.1"],
+      ...[
+        "--script",
+        "+smtp-open-relay,+smtp-commands",
+        "--script-args",
+        "smtp-open-relay.domain=client.test",
+      ],
+    ]);
+    assert.equal(ran.status, 0, ran.text);
+    assert.match(ran.text, /Server doesn't seem to be an open relay, all tests failed/, ran.text);
+    matrix.push("nmap smtp-open-relay: clean");
+    return undefined;
+  });
+
   it("sslscan finds TLS 1.2 and 1.3 only, no weak cipher, no renegotiation, no compression", async (t) => {
     if (!installed("sslscan")) return t.skip("sslscan is not installed");
     const ran = await run("sslscan", ["--no-colour", "--starttls-smtp", `127.0.0.1:${gateway.port}`]);
