@@ -21,7 +21,10 @@ export function payloadSize(payload: Payload): number {
   return payload.header.length + CRLF.length + payload.body.size;
 }
 
-/** Sends everything including the final dot. False when the connection broke or the peer answered before the end. */
+/**
+ * Sends everything including the final dot. False when the connection broke, the peer answered before the end, or the spool could
+ * not give the whole body: then the connection is cut, so that half a message can never be taken for a whole one.
+ */
 export async function sendPayload(
   wire: Wire,
   payload: Payload,
@@ -35,14 +38,25 @@ export async function sendPayload(
   const pieces = payload.body.pieces;
   if (pieces !== null) {
     for (const piece of pieces) ready.push(guard.push(piece));
-  } else {
+    ready.push(guard.end(), FINAL_DOT);
+    return wire.bytes(ready, blockTimeoutMs);
+  }
+  try {
     for await (const chunk of payload.body.chunks()) {
       if (!(await wire.bytes(ready, blockTimeoutMs))) return false;
       // An answer before the dot can only be a refusal: no need to send the rest.
       if (wire.answered) return false;
       ready = [guard.push(chunk)];
     }
+  } catch (e) {
+    wire.destroy(unreadable(e));
+    return false;
   }
   ready.push(guard.end(), FINAL_DOT);
   return wire.bytes(ready, blockTimeoutMs);
+}
+
+/** Words for a body that could not be read. */
+export function unreadable(e: unknown): string {
+  return `the message could not be read${e instanceof Error && "code" in e ? ` (${String(e.code)})` : ""}`;
 }

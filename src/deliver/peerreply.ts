@@ -23,12 +23,6 @@ export function replyLine(reply: PeerReply): string {
   return `${reply.code} ${reply.lines[0] ?? ""}`.trimEnd();
 }
 
-/** Text of the first line without the enhanced code: what `Sent (...)` shows. */
-export function replyText(reply: PeerReply): string {
-  const first = reply.lines[0] ?? "";
-  return reply.enhanced === "" ? first : first.slice(reply.enhanced.length).trimStart();
-}
-
 const ENHANCED = /^([245])\.(\d{1,3})\.(\d{1,3})(?= |$)/;
 
 const LF = 10;

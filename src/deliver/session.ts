@@ -69,7 +69,7 @@ interface Opening {
 }
 
 export function sceneOf(candidate: Candidate, relay: string, command: string): Scene {
-  return { remote: candidate.name, shown: candidate.shown, relay, command };
+  return { remote: candidate.shown.replace(/\.$/, ""), shown: candidate.shown, relay, command };
 }
 
 /** Talks to a host that `connecting` reaches, up to the point where MAIL can be sent. */

@@ -7,7 +7,7 @@ import type { Envelope, NotifyWord } from "../mail/envelope.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import { limitMs } from "./deadlines.ts";
 import type { SmtpNeeds } from "./needs.ts";
-import { type Payload, payloadSize, sendPayload } from "./payload.ts";
+import { type Payload, payloadSize, sendPayload, unreadable } from "./payload.ts";
 import { type PeerReply, replyClass } from "./peerreply.ts";
 import { ask, type Session, sceneOf, tlsRefused } from "./session.ts";
 import { isMime, sevenBit } from "./sevenbit.ts";
@@ -76,9 +76,16 @@ export async function transact(
   const fitted = await fit(needs, session, letter);
   if (!fitted.ok) {
     const scene = sceneOf(session.candidate, session.relay, "");
-    const text = `Cannot convert to 7 bits: ${fitted.error}`;
-    const failed = (r: Addressee) => declined("failed", 554, "5.6.3", text, r.shown, scene);
-    return { trials: to.map((r) => ({ outcome: failed(r), again: false })), stale: false, confused: false };
+    const { temporary, text } = fitted.error;
+    const [kind, code, status] = temporary
+      ? (["deferred", 451, "4.3.0"] as const)
+      : (["failed", 554, "5.6.3"] as const);
+    const outcomeFor = (r: Addressee) => declined(kind, code, status, text, r.shown, scene);
+    return {
+      trials: to.map((r) => ({ outcome: outcomeFor(r), again: false })),
+      stale: false,
+      confused: false,
+    };
   }
   if (session.needsReset && !(await reset(needs, session)))
     return { trials: [], stale: true, confused: false };
@@ -97,14 +104,25 @@ export async function transact(
  * The payload that this next hop can take: 8-bit bytes are converted when it has no 8BITMIME and the message says that they are
  * there (MIME, or BODY=8BITMIME) or EightBitMode asks for more. pass8 lets unlabelled bytes through, as Sendmail does.
  */
-async function fit(needs: SmtpNeeds, session: Session, letter: Letter): Promise<Result<Payload>> {
+async function fit(
+  needs: SmtpNeeds,
+  session: Session,
+  letter: Letter,
+): Promise<Result<Payload, { readonly temporary: boolean; readonly text: string }>> {
   const { payload, envelope } = letter;
   if (!payload.body.eightBit || letter.raw8Bit || session.extensions.has("8BITMIME")) return ok(payload);
   const labelled = envelope.body === "8BITMIME" || isMime(payload.header);
   const { EightBitMode, DefaultCharSet } = needs.options;
+  const no = (why: string) => err({ temporary: false, text: `Cannot convert to 7 bits: ${why}` });
   if (!labelled && EightBitMode === "pass8") return ok(payload);
-  if (!labelled && EightBitMode === "strict") return err("8-bit bytes without a label");
-  return sevenBit(payload, { by: `by ${needs.hostName} id ${letter.id}`, charset: DefaultCharSet });
+  if (!labelled && EightBitMode === "strict") return no("8-bit bytes without a label");
+  try {
+    const by = `by ${needs.hostName} id ${letter.id}`;
+    const made = await sevenBit(payload, { by, charset: DefaultCharSet });
+    return made.ok ? made : no(made.error);
+  } catch (e) {
+    return err({ temporary: true, text: unreadable(e) });
+  }
 }
 
 /** RSET after a transaction that was left open. False: the session is of no use any more. */
@@ -252,8 +270,6 @@ class Transaction {
       this.#letter.lineMax,
       limitMs(options["Timeout.datablock"]),
     );
-    // A host that answered half-way gets no more; the connection cannot be used again.
-    if (!whole && wire.broken === null && !wire.answered) wire.destroy("message could not be read");
     const kind = !this.#letter.perRecipient && extensions.has("DSN") ? "relayed" : "delivered";
     const timeoutMs = limitMs(options["Timeout.datafinal"]);
     for (let i = 0; i < answers; i++) {
@@ -267,7 +283,8 @@ class Transaction {
   }
 
   #final(index: number, said: Answer, whole: boolean, kind: "relayed" | "delivered"): Trial {
-    const scene = this.#scene(".");
+    // Sendmail's transcript shows DATA for what the final dot got.
+    const scene = this.#scene("DATA");
     if (isBroken(said)) return { outcome: lost(scene, said), again: false };
     if (replyClass(said) === 2 && whole) return { outcome: sent(scene, said, kind), again: false };
     if (replyClass(said) < 4) {

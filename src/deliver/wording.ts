@@ -2,7 +2,8 @@
 // (Sendmail's giveresponse, sm_sysexmsg and smtptodsn; semantics sections 19-21 and 25).
 
 import { type Outcome, outcome } from "../mail/outcome.ts";
-import { type PeerReply, replyClass, replyLine, replyText } from "./peerreply.ts";
+import { EX_NOUSER } from "./exits.ts";
+import { type PeerReply, replyClass, replyLine } from "./peerreply.ts";
 import type { Broken } from "./wire.ts";
 
 /** One line of Sendmail's table of exit statuses. */
@@ -60,7 +61,7 @@ const STATUS = new Map<number, string>([
 
 /** Where a message was when something happened: who was talked to, and what was said last. */
 export interface Scene {
-  /** Name of the next hop without trailing dot. */
+  /** Name of the next hop as shown, without the trailing dot (`[1.2.3.4]` keeps its brackets). */
   readonly remote: string;
   /** Name as shown, with trailing dot where DNS gave it. */
   readonly shown: string;
@@ -86,7 +87,7 @@ function lineOf(reply: PeerReply, index: number): string {
 
 /** 2xx to the final dot. */
 export function sent(scene: Scene, reply: PeerReply, kind: "delivered" | "relayed"): Outcome {
-  const said = replyText(reply);
+  const said = reply.lines[0] ?? "";
   return outcome(
     kind,
     reply.enhanced === "" ? "2.0.0" : reply.enhanced,
@@ -111,7 +112,9 @@ export function refused(scene: Scene, reply: PeerReply, exit: number, address: s
     });
   }
   const words = exitWords(exit);
-  const verdict = `${words.code} ${status} ${prefix(address)}${words.text}`;
+  // Sendmail's line has the status of its own table, whatever the host said; only "User unknown" names the address.
+  const named = exit === EX_NOUSER ? prefix(address) : "";
+  const verdict = `${words.code} ${words.status} ${named}${words.text}`;
   return outcome("failed", status, words.text, { ...more, transcript: conversation(scene, reply, verdict) });
 }
 

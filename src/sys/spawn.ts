@@ -79,7 +79,7 @@ export const runProgram: Runner = (program) => {
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on("error", () => stream.destroy());
-  void feed(child.stdin, program.input);
+  void feed(child.stdin, program.input, () => killGroup(child.pid));
 
   return new Promise((resolve) => {
     let timedOut = false;
@@ -136,7 +136,11 @@ export async function runAttached(
 }
 
 /** Writes the input as fast as it is read; a program that does not want it is not an error. */
-async function feed(stdin: NodeJS.WritableStream & { destroyed?: boolean }, input: AsyncIterable<Buffer>) {
+async function feed(
+  stdin: NodeJS.WritableStream & { destroyed?: boolean },
+  input: AsyncIterable<Buffer>,
+  kill: () => void,
+): Promise<void> {
   try {
     for await (const chunk of input) {
       if (stdin.destroyed === true || !stdin.writable) return;
@@ -154,8 +158,8 @@ async function feed(stdin: NodeJS.WritableStream & { destroyed?: boolean }, inpu
       });
     }
   } catch {
-    // The message could not be read: a program that takes half a message for a whole one must not see a clean end.
-    if ("destroy" in stdin && typeof stdin.destroy === "function") stdin.destroy();
+    // The message could not be read: a program must not take half of it for the whole, and closing its input would say just that.
+    kill();
     return;
   }
   stdin.end();

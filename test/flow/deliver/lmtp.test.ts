@@ -41,11 +41,11 @@ for (const over of ["tcp", "unix"])
       assert.deepEqual(
         outcomes.map((o) => [o.kind, o.status, o.text]),
         [
-          ["delivered", "2.1.5", "Sent (ok)"],
+          ["delivered", "2.1.5", "Sent (2.1.5 ok)"],
           ["failed", "5.1.1", "User unknown"],
           ["deferred", "4.2.2", "Deferred: 452 4.2.2 over quota"],
           ["failed", "5.2.2", "User unknown"],
-          ["delivered", "2.1.5", "Sent (ok)"],
+          ["delivered", "2.1.5", "Sent (2.1.5 ok)"],
         ],
       );
       assert.equal(peer.seen.commands[0], "LHLO here.example");

@@ -401,6 +401,22 @@ for (const { command, kind, text, status, wait } of ENDS)
     assert.ok((outcome?.transcript.join("").length ?? 0) < 40_000);
   });
 
+test("a program never sees the end of a message that could not be read to its end", async () => {
+  rmSync(got, { force: true });
+  const torn = {
+    ...body("x"),
+    pieces: null,
+    async *chunks(): AsyncGenerator<Buffer> {
+      yield Buffer.from("half\r\n");
+      throw new Error("disk");
+    },
+  };
+  script("whole", `#!/bin/sh\ncat > /dev/null && touch '${got}'\n`);
+  const [outcome] = await new ProgMailer(needs(), PROG).deliver(attempt({ to: ["whole"], body: torn }));
+  assert.equal(outcome?.kind, "deferred", JSON.stringify(outcome));
+  assert.equal(existsSync(got), false);
+});
+
 test("after || the second program gets the message that the first did not want", async () => {
   rmSync(got, { force: true });
   const [outcome] = await new ProgMailer(needs(), PROG).deliver(attempt({ to: ["fails 1 || take"] }));
@@ -473,7 +489,11 @@ test("procmail itself, as a user who is not root: the mailbox gets the message, 
 test("procmail as a mailer runs the rc file that the host names", async () => {
   const [unpacked] = await debianPackages(process.arch === "arm64" ? "arm64" : "amd64", ["procmail"], true);
   const rc = join(jail, "rc");
-  writeFileSync(rc, `DEFAULT=${jail}/rcbox\nFROM=$1\nTO=$2\n:0 w\n| cat > ${got}; echo "$FROM $TO" >> ${got}\n`, { mode: 0o600 });
+  writeFileSync(
+    rc,
+    `DEFAULT=${jail}/rcbox\nFROM=$1\nTO=$2\n:0 w\n| cat > ${got}; echo "$FROM $TO" >> ${got}\n`,
+    { mode: 0o600 },
+  );
   const spec: MailerSpec = {
     ...LOCAL,
     name: "procmail",

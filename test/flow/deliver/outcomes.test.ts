@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Options } from "../../../src/config/options.ts";
-import { attempt, host, options, rig } from "./attempt.ts";
+import { attempt, body, host, options, rig } from "./attempt.ts";
 import { type Act, type Script, startPeer } from "./peer.ts";
 
 const QUICK: Partial<Options> = {
@@ -95,10 +95,10 @@ test("mixed answers to RCPT: each recipient has its own outcome and the accepted
       assert.deepEqual(
         outcomes.map((o) => [o.kind, o.status, o.text]),
         [
-          ["delivered", "2.0.0", "Sent (Ok: queued as 12345)"],
+          ["delivered", "2.0.0", "Sent (2.0.0 Ok: queued as 12345)"],
           ["failed", "5.1.1", "User unknown"],
           ["deferred", "4.2.2", "Deferred: 452 4.2.2 over quota"],
-          ["delivered", "2.0.0", "Sent (Ok: queued as 12345)"],
+          ["delivered", "2.0.0", "Sent (2.0.0 Ok: queued as 12345)"],
         ],
       );
       assert.deepEqual(outcomes[1]?.transcript, [
@@ -315,5 +315,64 @@ test("forty messages at once share at most twenty connections, all kept for the 
     await mailer.close();
   } finally {
     await peer.close();
+  }
+});
+
+test("a body that cannot be read to its end is cut off without its dot and deferred", async () => {
+  for (const text of ["plain\r\n", "MIME-Version: 1.0\r\nContent-Type: text/plain\r\n"]) {
+    const peer = await startPeer({ extensions: ["PIPELINING"] });
+    try {
+      const torn = {
+        size: 100,
+        pieces: null,
+        eightBit: text.startsWith("MIME"),
+        async *chunks(): AsyncGenerator<Buffer> {
+          yield Buffer.from("half\r\n");
+          throw new Error("disk");
+        },
+      };
+      const r = rig([host(peer.port)]);
+      const mailer = r.mailer();
+      const header = text.startsWith("MIME") ? text : "Subject: x\r\n";
+      const [outcome] = await mailer.deliver(attempt({ body: torn, header }));
+      assert.equal(outcome?.kind, "deferred", JSON.stringify(outcome));
+      assert.match(outcome?.text ?? "", /could not be read/);
+      assert.equal(peer.seen.messages.length, 0);
+      const [after] = await mailer.deliver(attempt());
+      assert.equal(after?.kind, "delivered");
+      await mailer.close();
+    } finally {
+      await peer.close();
+    }
+  }
+});
+
+test("8-bit bodies: converted for a host without 8BITMIME when labelled, raw when not; BODY= only as declared", async () => {
+  const peer = await startPeer({ extensions: ["PIPELINING", "SIZE"] });
+  const eight = await startPeer({ extensions: ["PIPELINING", "8BITMIME"] });
+  try {
+    const cafe = body("caf\xe9\r\n");
+    const mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\n";
+    const seven = rig([host(peer.port)]).mailer();
+    await seven.deliver(attempt({ body: cafe, header: mime }));
+    await seven.deliver(attempt({ body: cafe }));
+    await seven.deliver(attempt({ body: cafe, envelope: { body: "8BITMIME" } }));
+    const raw = rig([host(peer.port)]).mailer({ flags: "mDFMuXa8" });
+    await raw.deliver(attempt({ body: cafe, header: mime }));
+    assert.deepEqual(
+      peer.seen.messages.map((m) => /caf\S*/.exec(m.toString("latin1"))?.[0]),
+      ["caf=E9", "caf\xe9", "caf=E9", "caf\xe9"],
+    );
+    const capable = rig([host(eight.port)]).mailer();
+    await capable.deliver(attempt({ body: cafe, header: mime }));
+    await capable.deliver(attempt({ body: cafe, envelope: { body: "8BITMIME" } }));
+    assert.deepEqual(
+      eight.seen.commands.filter((c) => c.startsWith("MAIL")),
+      ["MAIL From:<sender@here.example>", "MAIL From:<sender@here.example> BODY=8BITMIME"],
+    );
+    for (const mailer of [seven, raw, capable]) await mailer.close();
+  } finally {
+    await peer.close();
+    await eight.close();
   }
 });

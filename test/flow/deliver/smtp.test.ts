@@ -21,7 +21,7 @@ test("a message reaches the next hop with Sendmail's command lines", async () =>
     const r = rig([host(peer.port)]);
     const [outcome] = await r.mailer().deliver(attempt());
     assert.deepEqual(outcome?.kind, "relayed");
-    assert.equal(outcome?.text, "Sent (Ok: queued as 12345)");
+    assert.equal(outcome?.text, "Sent (2.0.0 Ok: queued as 12345)");
     assert.equal(outcome?.status, "2.0.0");
     assert.equal(outcome?.relay, "peer.example. [127.0.0.1]");
     await r.mailer().close();
