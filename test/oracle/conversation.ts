@@ -42,7 +42,7 @@ export function serviceOf(opened: Opened, intake: Intake): Service {
     log: silentLog,
     tls: null,
     auth: null,
-    etrn: () => true,
+    etrn: (host) => !host.startsWith("#"),
   };
 }
 
