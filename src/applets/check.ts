@@ -7,10 +7,15 @@ import { parseCompiled } from "../config/compiled.ts";
 import type { Configuration, Place } from "../config/configuration.ts";
 import { type Found, findConfiguration, folderReader, realPathOf } from "../config/folder.ts";
 import { type Finding, inspectFiles, inspectMailboxes } from "../config/inspect.ts";
+import { relocate } from "../daemon/load.ts";
 import { parseAliases } from "../map/aliases.ts";
 import { inspectTables } from "../prepare/inspect.ts";
+import { inspectSaslConf, type SaslFinding } from "../sasl/inspect.ts";
+import { systemClock } from "../sys/clock.ts";
 import { readFileLookup } from "../sys/files.ts";
-import { absolutePath } from "../sys/path.ts";
+import { absolutePath, joinPath } from "../sys/path.ts";
+import { currentUser } from "../sys/process.ts";
+import { inspectTls } from "../tls/inspect.ts";
 import { type Applet, EX } from "./applet.ts";
 
 interface Report {
@@ -54,8 +59,28 @@ function inspect(found: Found, report: Report): void {
   }
   for (const { fatal, file, line, message } of inspectTables(configuration, (p) => realPathOf(found.mail, p)))
     (fatal ? report.errors : report.warnings).push({ place: { file, line, column: 1 }, message });
+  inspectSecurity(found, configuration, report);
   for (const { fatal, file, message } of findings)
     (fatal ? report.errors : report.warnings).push({ place: at(realPathOf(found.mail, file)), message });
+}
+
+/** AUTH and TLS: Sendmail.conf and certificate files. */
+function inspectSecurity(found: Found, configuration: Configuration, report: Report): void {
+  const note = (file: string, findings: readonly SaslFinding[]): void => {
+    for (const { fatal, line, message } of findings)
+      (fatal ? report.errors : report.warnings).push({
+        place: { file, line: Math.max(line, 1), column: 1 },
+        message,
+      });
+  };
+  const source = found.mc ?? found.compiled ?? found.mail;
+  const confPath = joinPath(found.mail, "Sendmail.conf");
+  const conf = readFileLookup(confPath);
+  if (conf.kind === "found") note(confPath, inspectSaslConf(conf.value.toString("utf8")));
+  const ms = systemClock.wallMs();
+  const here = relocate(configuration, found.mail).options;
+  for (const message of inspectTls(here, [currentUser().uid], { ms, trusted: true }))
+    report.warnings.push({ place: at(source), message });
 }
 
 export const check: Applet = {
