@@ -43,10 +43,38 @@ interface Waiting {
 interface Host {
   readonly key: string;
   running: number;
-  readonly waiting: Waiting[];
+  /** First attempts of new mail: they wait while the host is down. */
+  fresh: Fifo;
+  /** Groups of queue runs. */
+  run: Fifo;
   /** Monotonic milliseconds until which new mail only waits; 0 when the host is not known to be down. */
   downUntilMs: number;
   wake: (() => void) | null;
+}
+
+/** A queue whose ends are both cheap, however long it is. */
+class Fifo {
+  #items: Waiting[] = [];
+  #first = 0;
+
+  get length(): number {
+    return this.#items.length - this.#first;
+  }
+
+  push(item: Waiting): void {
+    this.#items.push(item);
+  }
+
+  shift(): Waiting | undefined {
+    const item = this.#items[this.#first];
+    if (item === undefined) return undefined;
+    this.#first++;
+    if (this.#first > 64 && this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first);
+      this.#first = 0;
+    }
+    return item;
+  }
 }
 
 /** True when the outcomes say that the host itself could not be reached, not that it answered for these recipients. */
@@ -79,7 +107,7 @@ export class Dispatcher {
   /** Groups that wait for their host's turn. */
   get waiting(): number {
     let count = 0;
-    for (const host of this.#hosts.values()) count += host.waiting.length;
+    for (const host of this.#hosts.values()) count += host.fresh.length + host.run.length;
     return count;
   }
 
@@ -94,12 +122,12 @@ export class Dispatcher {
     const key = keyOf(group.mailer, group.host);
     let host = this.#hosts.get(key);
     if (host === undefined) {
-      host = { key, running: 0, waiting: [], downUntilMs: 0, wake: null };
+      host = { key, running: 0, fresh: new Fifo(), run: new Fifo(), downUntilMs: 0, wake: null };
       this.#hosts.set(key, host);
     }
     const target = host;
     return new Promise((resolve) => {
-      target.waiting.push({ group, resolve });
+      (group.dead === null ? target.fresh : target.run).push({ group, resolve });
       this.#offer(target);
     });
   }
@@ -120,8 +148,9 @@ export class Dispatcher {
     for (const host of this.#hosts.values()) {
       host.wake?.();
       host.wake = null;
-      for (const waiting of host.waiting.splice(0))
-        waiting.resolve({ ...untried(waiting.group, SHUTTING_DOWN), tried: false });
+      for (const queue of [host.fresh, host.run])
+        for (let waiting = queue.shift(); waiting !== undefined; waiting = queue.shift())
+          waiting.resolve({ ...untried(waiting.group, SHUTTING_DOWN), tried: false });
     }
   }
 
@@ -144,38 +173,30 @@ export class Dispatcher {
 
   /** Starts what the host may have now; it comes back when an attempt ends. */
   #start(host: Host): void {
-    while (host.waiting.length > 0 && !this.#stopped) {
+    while (!this.#stopped) {
       if (this.#running >= ATTEMPTS_MAX) {
         this.#ready.push(host);
         return;
       }
       if (host.running >= ATTEMPTS_PER_HOST_MAX) return;
       const waiting = this.#next(host);
-      if (waiting === undefined) return;
+      if (waiting === undefined) break;
       host.running++;
       this.#running++;
       void this.#attempt(host, waiting);
     }
     const remembered = host.downUntilMs > this.#clock.monotonicMs();
-    if (host.waiting.length === 0 && host.running === 0 && !remembered) this.#hosts.delete(host.key);
+    if (host.fresh.length + host.run.length + host.running === 0 && !remembered) this.#hosts.delete(host.key);
   }
 
-  /** The next group to try; undefined when all that is there must wait for a host that is down. */
+  /** The next group to try; undefined when there is none, or all that is there must wait for a host that is down. */
   #next(host: Host): Waiting | undefined {
-    for (let i = 0; i < host.waiting.length; i++) {
-      const waiting = host.waiting[i];
-      if (waiting === undefined) break;
+    for (let waiting = host.run.shift(); waiting !== undefined; waiting = host.run.shift()) {
       const known = waiting.group.dead?.get(host.key);
-      if (known !== undefined) {
-        host.waiting.splice(i--, 1);
-        waiting.resolve(untried(waiting.group, known));
-        continue;
-      }
-      if (waiting.group.dead === null && this.#mustWait(host)) continue;
-      host.waiting.splice(i, 1);
-      return waiting;
+      if (known === undefined) return waiting;
+      waiting.resolve(untried(waiting.group, known));
     }
-    return undefined;
+    return host.fresh.length === 0 || this.#mustWait(host) ? undefined : host.fresh.shift();
   }
 
   #mustWait(host: Host): boolean {
@@ -215,12 +236,8 @@ export class Dispatcher {
 
   /** The probe failed too: what waited with it is deferred with the same words. */
   #failWaiting(host: Host, down: Outcome): void {
-    const rest: Waiting[] = [];
-    for (const waiting of host.waiting.splice(0)) {
-      if (waiting.group.dead === null) waiting.resolve(untried(waiting.group, down));
-      else rest.push(waiting);
-    }
-    host.waiting.push(...rest);
+    for (let waiting = host.fresh.shift(); waiting !== undefined; waiting = host.fresh.shift())
+      waiting.resolve(untried(waiting.group, down));
   }
 
   async #deliver(group: Group): Promise<readonly Outcome[]> {

@@ -70,7 +70,7 @@ export interface Entry {
   /** The expansion is on flash, so changes can be written by index. */
   expansionStored: boolean;
   /** Indexes of deliveries whose change is not on flash yet. */
-  readonly changed: Set<number>;
+  readonly changed: number[];
   tries: number;
   /** Spool time of the last attempt, 0 before the first. */
   lastTryMs: number;

@@ -204,7 +204,7 @@ function entryOf(facts: AcceptFacts, record: RecoveredRecord): Entry {
     recipients: [],
     deliveries: null,
     expansionStored: false,
-    changed: new Set(),
+    changed: [],
     tries: 0,
     lastTryMs: 0,
     warned: false,

@@ -66,7 +66,7 @@ function heldEntry(offer: Offer, store: Store): Entry {
     recipients: envelope.recipients,
     deliveries: null,
     expansionStored: false,
-    changed: new Set(),
+    changed: [],
     tries: 0,
     lastTryMs: 0,
     warned: false,

@@ -277,7 +277,7 @@ export class Schedule {
   }
 
   #set(entry: Entry, delivery: Delivery, result: Outcome, reports: Report[]): void {
-    if (delivery.text !== result.text || result.kind !== "deferred") entry.changed.add(delivery.index);
+    if (delivery.text !== result.text || result.kind !== "deferred") entry.changed.push(delivery.index);
     delivery.status = result.status;
     delivery.text = result.text;
     this.#deps.onOutcome(entry, delivery, result);
@@ -332,7 +332,7 @@ export class Schedule {
       for (const { delivery, outcome: result } of reports)
         if (result.kind === "failed" && delivery.state === "waiting") {
           delivery.state = "failed";
-          entry.changed.add(delivery.index);
+          entry.changed.push(delivery.index);
         }
     }
     const waiting = (entry.deliveries ?? []).filter((d) => d.state === "waiting");
@@ -343,7 +343,7 @@ export class Schedule {
     }
     const text = waiting[0]?.text ?? "";
     let worth =
-      marked || entry.hold !== "" || entry.changed.size > 0 || entry.text !== text || !entry.expansionStored;
+      marked || entry.hold !== "" || entry.changed.length > 0 || entry.text !== text || !entry.expansionStored;
     entry.text = text;
     const age = entry.lastTryMs - entry.arrivedSpoolMs;
     const warnAge = ageFor(settings.warnMs, entry.sender, entry.urgency);

@@ -320,7 +320,7 @@ export class Spool implements Intake {
       entry.recipients = content.value.envelope.recipients;
       entry.deliveries = null;
       entry.expansionStored = false;
-      entry.changed.clear();
+      entry.changed.length = 0;
     }
     return this.#schedule.run(selectors, true);
   }

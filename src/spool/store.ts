@@ -314,7 +314,7 @@ export class Store {
       recipients: progress === undefined ? envelope.recipients : [],
       deliveries: progress?.deliveries ?? null,
       expansionStored: false,
-      changed: new Set(),
+      changed: [],
       tries: progress?.tried === true ? 1 : 0,
       lastTryMs: progress?.tried === true ? facts.arrivedSpoolMs : 0,
       warned: false,
@@ -388,14 +388,14 @@ export class Store {
       drafts = this.#progressDrafts(entry);
       entry.expansionStored = true;
     } else {
-      const changed = [...entry.changed].flatMap((index) => entry.deliveries?.[index] ?? []);
+      const changed = [...new Set(entry.changed)].flatMap((index) => entry.deliveries?.[index] ?? []);
       const delta = encodeOutcome(entry.id, entry, changed);
       drafts =
         delta.length <= this.#log.payloadBytesMax
           ? [draftOf(RECORD.outcome, [delta])]
           : this.#progressDrafts(entry);
     }
-    entry.changed.clear();
+    entry.changed.length = 0;
     await this.#appendAll(drafts, kind);
   }
 
