@@ -54,6 +54,8 @@ const UNWANTED = new Set(["httpd", "telnetd", "dpkg", "dpkg-deb", "rpm", "rpm2cp
 
 const FOLDERS = [
   "bin",
+  "etc/postern",
+  "root",
   "lib",
   "usr/bin",
   "usr/sbin",
