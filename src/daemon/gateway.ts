@@ -20,6 +20,7 @@ import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
 import { type ClientTls, loadClientTls, loadServerTls, type ServerTls } from "../tls/context.ts";
 import { makeServerAuth } from "./auth.ts";
+import { watchCertificates } from "./certificates.ts";
 import type { Folders } from "./folders.ts";
 import type { Ready } from "./load.ts";
 import { makeMailerNeeds } from "./mailerneeds.ts";
@@ -137,7 +138,7 @@ export class Gateway {
       config: this.configuration,
       hostName: site.j,
       version: GATEWAY_VERSION,
-      policy: makePolicy(site, this.#rates),
+      policy: watchCertificates(makePolicy(site, this.#rates), serverTls),
       intake,
       routes: makeRoutes(() => this.site),
       resolver: site.resolver,

@@ -30,6 +30,8 @@ export interface Client {
     readonly certSubject: string;
     readonly cnIssuer: string;
     readonly cnSubject: string;
+    /** Serial number of the certificate, hex. */
+    readonly serial?: string;
   };
 }
 

@@ -29,6 +29,7 @@ import {
   stampOf,
   type TlsFiles,
 } from "./material.ts";
+import { revocationKey, revokedIn } from "./revoked.ts";
 import type { TrustRules } from "./trust.ts";
 
 export interface TlsSurroundings {
@@ -58,6 +59,8 @@ export interface ServerTls {
   warnings(): readonly string[];
   /** The certificates shown to clients: the first is the default. */
   leaves(): readonly Pair["leaf"][];
+  /** Has the certificate of an open session been revoked since its handshake? */
+  isRevoked(certificate: { readonly certIssuer: string; readonly serial: string }): boolean;
   /** The context of a listener, for the certificate that fits `servername`; null when TLS is off. */
   context(listener: string, servername?: string): SecureContext | null;
   /** Handshake on a plain socket that nobody reads any more; on failure the socket is destroyed. */
@@ -92,6 +95,10 @@ class Keeper {
   readonly #optionBits: number;
   readonly #known: KnownFiles = new Map();
   #material: Material | null = null;
+  #revoked: { readonly of: Material | null; readonly keys: ReadonlySet<string> } = {
+    of: null,
+    keys: new Set(),
+  };
   #reason = "";
   #seen: string | null = null;
   #contexts = new Map<string, SecureContext>();
@@ -151,6 +158,13 @@ class Keeper {
     this.#material = usable.value;
     if (again) this.#log.line(8, `STARTTLS=${this.#side}: certificate files changed and were read again`);
     return true;
+  }
+
+  isRevoked(certificate: { readonly certIssuer: string; readonly serial: string }): boolean {
+    this.refresh();
+    if (this.#revoked.of !== this.#material)
+      this.#revoked = { of: this.#material, keys: revokedIn(this.#material?.revocations ?? []) };
+    return this.#revoked.keys.has(revocationKey(certificate.certIssuer, certificate.serial));
   }
 
   /** Certificates and authorities that have ended or will soon. */
@@ -222,6 +236,7 @@ export function loadServerTls(options: Options, around: TlsSurroundings): Server
     asksCertificate,
     refresh: () => keeper.refresh(),
     warnings: () => keeper.warnings(),
+    isRevoked: (certificate) => keeper.isRevoked(certificate),
     leaves: () => (keeper.material?.pairs ?? []).map((pair) => pair.leaf),
     context,
     async upgrade(socket, plan) {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { connect as tlsConnect } from "node:tls";
 
 // The whole gateway with the chapter's AUTH and TLS files, its own authority, and other people's clients (swaks, gsasl, openssl).
 const MAIN = new URL("../../../src/main.ts", import.meta.url).pathname;
@@ -173,7 +174,45 @@ test("a stranger may not relay; a user made while the gateway runs may at once; 
   assert.match(swaks(...late), /535/);
 });
 
-test("a client certificate relays (CERTIssuer) until it is revoked", { skip }, () => {
+/** A session under TLS with a client certificate; `ask` sends a line and gives the last line of the reply. */
+async function certified(name: string): Promise<{ ask(line: string): Promise<string>; end(): void }> {
+  const plain = connect({ port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+  let socket: Socket = plain;
+  const reply = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      let text = "";
+      const take = (chunk: Buffer): void => {
+        text += chunk.toString("latin1");
+        const last = text.trimEnd().split("\r\n").at(-1) ?? "";
+        if (!text.endsWith("\r\n") || !/^\d{3}( |$)/.test(last)) return;
+        socket.off("data", take);
+        resolve(last);
+      };
+      socket.on("data", take);
+      socket.once("error", reject);
+      socket.setTimeout(10_000, () => reject(new Error(`no reply: ${text}`)));
+    });
+  const ask = (line: string): Promise<string> => {
+    const answer = reply();
+    socket.write(`${line}\r\n`);
+    return answer;
+  };
+  await reply();
+  await ask("EHLO client.test");
+  await ask("STARTTLS");
+  plain.removeAllListeners("data");
+  const key = readFileSync(join(certs, `${name}.key`));
+  const cert = readFileSync(join(certs, `${name}.pem`));
+  const secure = tlsConnect({ socket: plain, key, cert, rejectUnauthorized: false });
+  await new Promise((resolve, reject) => secure.once("secureConnect", resolve).once("error", reject));
+  socket = secure;
+  await ask("EHLO client.test");
+  return { ask, end: () => secure.destroy() };
+}
+
+test("a client certificate relays (CERTIssuer) until it is revoked, also in a session that is open", {
+  skip,
+}, async () => {
   const shown = [
     "-tls",
     "--tls-cert",
@@ -184,7 +223,13 @@ test("a client certificate relays (CERTIssuer) until it is revoked", { skip }, (
   const before = swaks(...shown);
   assert.match(before, /AUTH EXTERNAL/);
   assert.match(before, /250 2\.1\.5/);
+  const open = await certified("mick@example.org");
+  assert.match(await open.ask("AUTH EXTERNAL ="), /^235/);
+  assert.match(await open.ask("MAIL FROM:<a@b.example>"), /^250/);
+  assert.match(await open.ask("RCPT TO:<c@d.example>"), /^250/);
   postern(["cert", "ca", "revoke", "mick@example.org", "--dir", join(certs, "ca")]);
+  assert.match(await open.ask("RCPT TO:<e@d.example>"), /^550 5\.7\.1/);
+  open.end();
   const after = swaks(...shown);
   assert.doesNotMatch(after, /AUTH EXTERNAL/);
   assert.match(after, /550 5\.7\.1/);

@@ -40,6 +40,12 @@ before(() => {
 });
 after(() => pki.remove());
 
+function certificateSerial(name: string): string {
+  return openssl(["x509", "-in", pki.path(name), "-noout", "-serial"])
+    .trim()
+    .replace("serial=", "");
+}
+
 interface Listening {
   readonly port: number;
   /** Results of the server's side, in order. */
@@ -213,7 +219,12 @@ test("a revoked client certificate fails at the next handshake after the list wa
     const resumed = await client(l.port, { ...who, ...(seen.session && { session: seen.session }) });
     assert.equal(resumed.reused, true, "resumption works as long as nothing changed");
     assert.equal(facts(await again).verify, "OK");
+    const held = { certIssuer: "/C=US/O=polkatistas/CN=Test+20CA", serial: certificateSerial("gone.crt") };
+    assert.equal(s.isRevoked(held), false);
     pki.revoke("gone");
+    assert.equal(s.isRevoked(held), true, "an open session is seen as revoked too");
+    assert.equal(s.isRevoked({ ...held, serial: certificateSerial("mick.crt") }), false);
+    assert.equal(s.isRevoked({ ...held, certIssuer: "/CN=another" }), false);
     const after = l.next();
     const refused = await client(l.port, { ...who, ...(seen.session && { session: seen.session }) });
     assert.equal(refused.reused, false);
