@@ -2,6 +2,7 @@
 // Only shapes change here; every decision is route/'s.
 
 import { reply } from "../mail/reply.ts";
+import { checkCompat } from "../policy/compat.ts";
 import { expandRecipient, verifyRecipient } from "../route/expand.ts";
 import { hasFlag, prefixed, senderFullName } from "../route/resolve.ts";
 import type { Site } from "../route/site.ts";
@@ -36,10 +37,28 @@ export function makeRouter(site: () => Site): Router {
           text: d.wait,
           diagnostic: `451 4.4.3 ${d.wait}`,
         });
+      const refused = new Set<string>();
+      const dropped = new Set<string>();
+      for (const d of expansion.deliveries) {
+        const compat = checkCompat(site(), sender, d.address.replace(/^<|>$/g, ""));
+        if (compat.kind === "discard") dropped.add(d.address);
+        if (compat.kind !== "refuse") continue;
+        refused.add(d.address);
+        const [text = ""] = compat.reply.lines;
+        errors.push({
+          permanent: !temporary(compat.reply.code),
+          address: d.address,
+          via: d.via,
+          status: compat.reply.enhanced,
+          text,
+          diagnostic: `${compat.reply.code} ${compat.reply.enhanced} ${text}`,
+        });
+      }
       const deliveries = expansion.deliveries
-        .filter((d) => d.wait === "")
+        .filter((d) => d.wait === "" && !refused.has(d.address))
         .map((d) => ({
-          mailer: d.mailer,
+          // What compat_check discards goes nowhere, without a word to anybody.
+          mailer: dropped.has(d.address) ? "discard" : d.mailer,
           host: d.host,
           user: d.user,
           address: d.address,
