@@ -117,10 +117,12 @@ class PasswordSources {
 }
 
 /** Could anything answer? A store file that is broken could, tomorrow: its mechanisms stay and answer 454. */
-function answerable(mechanism: Mechanism, settings: SaslSettings): boolean {
-  if (mechanism.name === "EXTERNAL") return true;
-  if (mechanism.plaintext && settings.conf.sources.some((source) => source !== "sasldb")) return true;
-  return statPath(settings.storePath).kind !== "absent";
+function answerable(mechanisms: readonly Mechanism[], settings: SaslSettings): readonly Mechanism[] {
+  const others = settings.conf.sources.some((source) => source !== "sasldb");
+  const certain = (m: Mechanism): boolean => m.name === "EXTERNAL" || (m.plaintext && others);
+  if (mechanisms.every(certain)) return mechanisms;
+  const stored = statPath(settings.storePath).kind !== "absent";
+  return stored ? mechanisms : mechanisms.filter(certain);
 }
 
 /** Our own names, bare or as an address in brackets, in any case. */
@@ -149,7 +151,8 @@ export function makeSaslServer(settings: SaslSettings): SaslServer {
         plaintextWithoutTls: settings.plaintextWithoutTls && !letters.includes("p"),
         external: externalIdentity(client) !== "",
       };
-      return serverMechanisms(names, where).filter((m) => allowed(m, letters) && answerable(m, settings));
+      const listed = serverMechanisms(names, where).filter((m) => allowed(m, letters));
+      return answerable(listed, settings);
     },
     context: (client) => ({
       host,
