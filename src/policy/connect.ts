@@ -2,12 +2,12 @@
 // reverse DNS (semantics section 14).
 
 import type { Site } from "../route/site.ts";
-import { CONNECT, lookupAddress, lookupDomain, tagOnly } from "./access.ts";
+import { CONNECT, lookupAddress, lookupDomain } from "./access.ts";
 import { clientAddress, clientName } from "./client.ts";
 import { type Decision, fromAccess, PASS, refuse, refuseWith, rejected } from "./decision.ts";
-import { checkDnsbl } from "./dnsbl.ts";
 import type { Client } from "./policy.ts";
-import { checkConnections, checkRate, type Rates } from "./rates.ts";
+import type { Rates } from "./rates.ts";
+import { BLOCK_LISTS, GREET_PAUSES, RATE_CONTROLS } from "./registry.ts";
 
 function byAccess(site: Site, client: Client): Decision {
   if (site.tables.access === null) return PASS;
@@ -58,20 +58,19 @@ export async function checkRelay(site: Site, rates: Rates, client: Client): Prom
     const connections = checkConnections(site, rates, client);
     if (connections.kind !== "pass") return connections;
   }
-  const list = await checkDnsbl(site, client);
+  const list = (await BLOCK_LISTS[0]?.(site, client)) ?? PASS;
   return list.kind === "pass" ? byReverseName(site, client) : list;
 }
 
 /** greet_pause: milliseconds before the greeting. */
 export function greetPause(site: Site, client: Client): number {
-  const { greetPauseMs } = site.config.features;
-  if (greetPauseMs === null) return 0;
-  const tag = tagOnly("GreetPause");
-  const name = clientName(client);
-  const named = name === "" ? ({ kind: "none" } as const) : lookupDomain(site, name, tag);
-  const answer = named.kind === "none" ? lookupAddress(site, clientAddress(client), tag) : named;
-  if (answer.kind === "temp") return 0;
-  const wanted = answer.kind === "value" ? Number(answer.value.trim()) : greetPauseMs;
-  // Sendmail's own bound: five minutes.
-  return Number.isFinite(wanted) ? Math.min(Math.max(0, wanted), 300_000) : 0;
+  return GREET_PAUSES[0]?.(site, client) ?? 0;
+}
+
+function checkRate(site: Site, rates: Rates, client: Client): Decision {
+  return RATE_CONTROLS[0]?.checkRate(site, rates, client) ?? PASS;
+}
+
+function checkConnections(site: Site, rates: Rates, client: Client): Decision {
+  return RATE_CONTROLS[0]?.checkConnections(site, rates, client) ?? PASS;
 }

@@ -9,14 +9,23 @@ import { checkImmediately, checkRelay, greetPause } from "./connect.ts";
 import { type Decision, PASS, shortened, verdictOf } from "./decision.ts";
 import { checkHelo } from "./helo.ts";
 import { type Client, OK, type Policy, type Verdict } from "./policy.ts";
-import { Rates } from "./rates.ts";
+import type { Rates } from "./rates.ts";
 import { checkRecipient, wantsChecks } from "./recipient.ts";
+import { RATE_CONTROLS } from "./registry.ts";
 import { checkMail } from "./sender.ts";
 import { checkTlsClient, serverFeatures } from "./tlsrules.ts";
 
+/** Where no limit on rates is built in, nothing is counted. */
+const UNCOUNTED: Rates = {
+  begin: () => undefined,
+  end: () => undefined,
+  rate: () => 0,
+  connections: () => 0,
+};
+
 /** Counts of connections outlive a reload: the same object goes into the next policy. */
 export function makeRates(site: Site, clock: Clock): Rates {
-  return new Rates(clock, site.config.options.ConnectionRateWindowSize);
+  return RATE_CONTROLS[0]?.make(clock, site.config.options.ConnectionRateWindowSize) ?? UNCOUNTED;
 }
 
 class Gate implements Policy {

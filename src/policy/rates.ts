@@ -20,7 +20,17 @@ interface Counter {
   slice: number;
 }
 
-export class Rates {
+/** Counts of connections by client address. */
+export interface Rates {
+  begin(address: string): void;
+  end(address: string): void;
+  /** Connections begun within the window, this one included. */
+  rate(address: string): number;
+  /** Connections open now. */
+  connections(address: string): number;
+}
+
+class Counters implements Rates {
   readonly #clock: Clock;
   readonly #sliceMs: number;
   readonly #counters = new Map<string, Counter>();
@@ -69,12 +79,10 @@ export class Rates {
     if (counter !== undefined && counter.open > 0) counter.open--;
   }
 
-  /** Connections begun within the window, this one included. */
   rate(address: string): number {
     return this.#counter(address).begun.reduce((a, b) => a + b, 0);
   }
 
-  /** Connections open now. */
   connections(address: string): number {
     return this.#counters.get(address)?.open ?? 0;
   }
@@ -94,15 +102,23 @@ function limited(site: Site, client: Client, tag: string, count: number, over: D
 }
 
 /** ClientRate: */
-export function checkRate(site: Site, rates: Rates, client: Client): Decision {
+function checkRate(site: Site, rates: Rates, client: Client): Decision {
   const terminate = site.config.features.rateControl?.terminate ?? false;
   const over = refuse(terminate ? 421 : 452, "4.3.2", "Connection rate limit exceeded.");
   return limited(site, client, "ClientRate", rates.rate(clientAddress(client)), over);
 }
 
 /** ClientConn: */
-export function checkConnections(site: Site, rates: Rates, client: Client): Decision {
+function checkConnections(site: Site, rates: Rates, client: Client): Decision {
   const terminate = site.config.features.connControl?.terminate ?? false;
   const over = refuse(terminate ? 421 : 452, "4.3.2", "Too many open connections.");
   return limited(site, client, "ClientConn", rates.connections(clientAddress(client)), over);
 }
+
+/** What the registry lists. */
+export const rateControl = {
+  /** `windowMs`: ConnectionRateWindowSize. */
+  make: (clock: Clock, windowMs: number): Rates => new Counters(clock, windowMs),
+  checkRate,
+  checkConnections,
+};

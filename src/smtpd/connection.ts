@@ -11,11 +11,11 @@ import type { Socket } from "../sys/net.ts";
 import { greet } from "./greeting.ts";
 import type { Guesses } from "./guesses.ts";
 import { bracketed, plainAddress } from "./peer.ts";
+import { STARTTLS } from "./registry.ts";
 import type { Server } from "./server.ts";
 import type { Service, TlsFacts } from "./service.ts";
 import { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
-import { encrypted } from "./starttls.ts";
 import type { Wire } from "./wire.ts";
 
 /** The library wants a parser per connection; ours is the Session, so that all share one that never sees a byte. */
@@ -107,7 +107,7 @@ export class Connection extends SMTPConnection implements Wire {
       this.conversation.dropped();
       return;
     }
-    encrypted(this.conversation, result.facts);
+    STARTTLS[0]?.encrypted(this.conversation, result.facts);
     await this.#greet();
   }
 

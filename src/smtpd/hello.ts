@@ -4,8 +4,8 @@
 
 import { authMechanisms } from "./auth.ts";
 import { etrnOffered, expnOffered, verbOffered } from "./query.ts";
+import { DSN, STARTTLS } from "./registry.ts";
 import type { Session } from "./session.ts";
-import { starttlsOffered } from "./starttls.ts";
 
 /** RFC 5321 4.5.3.1.2: a domain has at most 255 octets. */
 const NAME_BYTES_MAX = 255;
@@ -86,6 +86,11 @@ async function greet(
   session.say({ code: 250, enhanced: "", lines });
 }
 
+/** Is DSN in the EHLO answer? PrivacyOptions=noreceipts takes it away. */
+export function dsnOffered(session: Session): boolean {
+  return DSN.length > 0 && !session.settings.privacy.has("noreceipts");
+}
+
 /** What this connection may use, in Sendmail's order. */
 function extensions(session: Session): readonly string[] {
   if (session.refusal !== null) return ["ENHANCEDSTATUSCODES"];
@@ -95,11 +100,11 @@ function extensions(session: Session): readonly string[] {
   if (verbOffered(session)) lines.push("VERB");
   lines.push("8BITMIME", settings.sizeMax > 0 ? `SIZE ${settings.sizeMax}` : "SIZE");
   if (settings.smtpUtf8) lines.push("SMTPUTF8");
-  if (!settings.privacy.has("noreceipts")) lines.push("DSN");
+  if (dsnOffered(session)) lines.push("DSN");
   if (etrnOffered(session)) lines.push("ETRN");
   const mechanisms = authMechanisms(session);
   if (mechanisms.length > 0) lines.push(`AUTH ${mechanisms.map((m) => m.name).join(" ")}`);
-  if (starttlsOffered(session)) lines.push("STARTTLS");
+  if (STARTTLS[0]?.offered(session)) lines.push("STARTTLS");
   if (settings.requireTls && session.encrypted) lines.push("REQUIRETLS");
   if (settings.deliverByMin > 0) lines.push(`DELIVERBY ${settings.deliverByMin}`);
   else if (settings.deliverByMin === 0) lines.push("DELIVERBY");

@@ -4,8 +4,8 @@
 import { reply } from "../mail/reply.ts";
 import { authMechanisms } from "./auth.ts";
 import { etrnOffered, expnOffered, verbOffered } from "./query.ts";
+import { STARTTLS } from "./registry.ts";
 import type { Session } from "./session.ts";
-import { starttlsOffered } from "./starttls.ts";
 
 const TOPICS = new Map<string, readonly string[]>([
   ["HELO", ["HELO <hostname>", "    Introduces the client."]],
@@ -42,7 +42,7 @@ function available(session: Session, topic: string): boolean {
     case "AUTH":
       return authMechanisms(session).length > 0;
     case "STARTTLS":
-      return starttlsOffered(session);
+      return STARTTLS[0]?.offered(session) ?? false;
     default:
       return true;
   }

@@ -2,6 +2,7 @@
 // size, room on the disk (semantics sections 15 and 16).
 
 import { decoded, parseAddressArgument } from "./argument.ts";
+import { dsnOffered } from "./hello.ts";
 import { type ParameterRules, parseMailParameters } from "./parameters.ts";
 import type { Session } from "./session.ts";
 import { type MailParameters, Transaction } from "./transaction.ts";
@@ -9,7 +10,7 @@ import { type MailParameters, Transaction } from "./transaction.ts";
 export function parameterRules(session: Session): ParameterRules {
   const { settings } = session;
   return {
-    dsn: !settings.privacy.has("noreceipts"),
+    dsn: dsnOffered(session),
     sizeMax: settings.sizeMax,
     auth: session.service.auth !== null,
     deliverByMin: settings.deliverByMin,

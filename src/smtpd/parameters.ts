@@ -1,16 +1,18 @@
 // Parameters of MAIL and RCPT, read as Sendmail's parse_esmtp_args() reads them: keywords of letters, digits and dashes, values up
 // to a blank, each checked by its own rule, errors in Sendmail's words (semantics section 16). Stricter where reliability.md says
-// so: SIZE is digits only (INJ-13), xtext may not encode NUL (INJ-05). xtext stays encoded.
+// so: SIZE is digits only (INJ-13). Those of RFC 3461 are dsnparameters.ts's.
 
 import { COMMAND_PARAMETERS_MAX } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { NotifyWord } from "../mail/envelope.ts";
 import { type Reply, reply } from "../mail/reply.ts";
+import { DSN } from "./registry.ts";
 import type { MailParameters } from "./transaction.ts";
+import { isXtext, needsValue, syntaxError } from "./xtext.ts";
 
 /** Which parameters this session may use. */
 export interface ParameterRules {
-  /** False with PrivacyOptions=noreceipts. */
+  /** False with PrivacyOptions=noreceipts, and where DSN is not built in. */
   readonly dsn: boolean;
   /** SIZE values above this are refused by number, 0: no limit. */
   readonly sizeMax: number;
@@ -33,17 +35,6 @@ interface Parameter {
 export interface RcptParameters {
   notify?: readonly NotifyWord[];
   orcpt?: string;
-}
-
-const NOTIFY_WORDS: readonly NotifyWord[] = ["SUCCESS", "FAILURE", "DELAY"];
-
-/** RFC 3461 section 4: printable ASCII, `+` only before two hex digits. NUL may not be encoded either. */
-export function isXtext(text: string): boolean {
-  return /^(?:[!-*,-<>-~]|\+(?!00)[0-9A-Fa-f]{2})*$/.test(text);
-}
-
-function isAtomText(text: string): boolean {
-  return /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+$/.test(text);
 }
 
 function split(text: string): readonly Parameter[] {
@@ -73,19 +64,8 @@ function split(text: string): readonly Parameter[] {
 
 const TOO_MANY = reply(501, "5.5.4", "Too many parameters");
 
-function syntax(name: string): Reply {
-  return reply(501, "5.5.4", `Syntax error in ${name} parameter value`);
-}
-
-function needsValue(name: string): Reply {
-  return reply(501, "5.5.2", `${name} requires a value`);
-}
-
-function noDsn(name: string): Reply {
-  return reply(504, "5.7.0", `Sorry, ${name} not supported, we do not allow DSN`);
-}
-
-type MailRule = (to: MailParameters, value: string | null, rules: ParameterRules) => Reply | null;
+/** Takes one parameter of MAIL; the reply when it is refused. */
+export type MailRule = (to: MailParameters, value: string | null, rules: ParameterRules) => Reply | null;
 
 function sizeRule(to: MailParameters, value: string | null): Reply | null {
   if (value === null || value === "") return reply(501, "5.5.2", "SIZE requires a value");
@@ -104,30 +84,11 @@ function bodyRule(to: MailParameters, value: string | null): Reply | null {
   return null;
 }
 
-function envidRule(to: MailParameters, value: string | null, rules: ParameterRules): Reply | null {
-  if (!rules.dsn) return noDsn("ENVID");
-  if (value === null) return needsValue("ENVID");
-  if (!isXtext(value)) return syntax("ENVID");
-  if (to.envid !== undefined) return reply(501, "5.5.0", "Duplicate ENVID parameter");
-  to.envid = value;
-  return null;
-}
-
-function retRule(to: MailParameters, value: string | null, rules: ParameterRules): Reply | null {
-  if (!rules.dsn) return noDsn("RET");
-  if (value === null) return needsValue("RET");
-  if (to.ret !== undefined) return reply(501, "5.5.0", "Duplicate RET parameter");
-  const word = value.toUpperCase();
-  if (word !== "FULL" && word !== "HDRS") return reply(501, "5.5.2", `Bad argument "${value}" to RET`);
-  to.ret = word;
-  return null;
-}
-
 function authRule(to: MailParameters, value: string | null, rules: ParameterRules): Reply | null {
   if (!rules.auth) return reply(555, "5.5.4", "AUTH parameter unrecognized");
   if (value === null) return reply(501, "5.5.2", "AUTH= requires a value");
   if (to.authSender !== undefined) return reply(501, "5.5.0", "Duplicate AUTH parameter");
-  if (value === "" || (value !== "<>" && !isXtext(value))) return syntax("AUTH");
+  if (value === "" || (value !== "<>" && !isXtext(value))) return syntaxError("AUTH");
   to.authSender = value;
   return null;
 }
@@ -160,14 +121,14 @@ function shown(c: string | undefined): string {
 
 function utf8Rule(to: MailParameters, value: string | null, rules: ParameterRules): Reply | null {
   if (!rules.smtpUtf8) return reply(555, "5.5.4", "SMTPUTF8 parameter unrecognized");
-  if (value !== null) return syntax("SMTPUTF8");
+  if (value !== null) return syntaxError("SMTPUTF8");
   to.smtpUtf8 = true;
   return null;
 }
 
 function requireTlsRule(to: MailParameters, value: string | null, rules: ParameterRules): Reply | null {
   if (!rules.requireTls) return reply(555, "5.5.4", "REQUIRETLS parameter unrecognized");
-  if (value !== null) return syntax("REQUIRETLS");
+  if (value !== null) return syntaxError("REQUIRETLS");
   to.requireTls = true;
   return null;
 }
@@ -175,12 +136,11 @@ function requireTlsRule(to: MailParameters, value: string | null, rules: Paramet
 const MAIL_RULES = new Map<string, MailRule>([
   ["SIZE", sizeRule],
   ["BODY", bodyRule],
-  ["ENVID", envidRule],
-  ["RET", retRule],
   ["AUTH", authRule],
   ["BY", byRule],
   ["SMTPUTF8", utf8Rule],
   ["REQUIRETLS", requireTlsRule],
+  ...DSN.flatMap((dsn) => dsn.mail),
 ]);
 
 function unrecognized(keyword: string): Reply {
@@ -200,45 +160,18 @@ export function parseMailParameters(text: string, rules: ParameterRules): Result
   return list.length > COMMAND_PARAMETERS_MAX ? err(TOO_MANY) : ok(parameters);
 }
 
-function notifyWords(value: string): Result<readonly NotifyWord[], Reply> {
-  if (value.toUpperCase() === "NEVER") return ok(["NEVER"]);
-  const words: NotifyWord[] = [];
-  for (const part of value.split(",")) {
-    const word = NOTIFY_WORDS.find((w) => w === part.toUpperCase());
-    if (word === undefined) return err(reply(501, "5.5.4", `Bad argument "${part}"  to NOTIFY`));
-    if (!words.includes(word)) words.push(word);
-  }
-  return ok(words);
-}
-
-function orcptProblem(value: string): Reply | null {
-  const semicolon = value.indexOf(";");
-  if (semicolon < 0) return syntax("ORCPT");
-  return isAtomText(value.slice(0, semicolon)) && isXtext(value.slice(semicolon + 1))
-    ? null
-    : syntax("ORCPT");
-}
-
 /** Text after the address of RCPT. */
 export function parseRcptParameters(text: string, rules: ParameterRules): Result<RcptParameters, Reply> {
   const parameters: RcptParameters = {};
   if (text === "") return ok(parameters);
   const list = split(text);
+  const [dsn] = DSN;
   for (const { keyword, value } of list) {
-    const name = keyword.toUpperCase();
-    if (name !== "NOTIFY" && name !== "ORCPT") return err(unrecognized(keyword));
-    if (!rules.dsn) return err(noDsn(name));
-    if (value === null) return err(needsValue(name));
-    if (name === "NOTIFY") {
-      const words = notifyWords(value);
-      if (!words.ok) return words;
-      parameters.notify = words.value;
-    } else {
-      if (parameters.orcpt !== undefined) return err(reply(501, "5.5.0", "Duplicate ORCPT parameter"));
-      const problem = orcptProblem(value);
-      if (problem !== null) return err(problem);
-      parameters.orcpt = value;
-    }
+    const problem =
+      dsn === undefined || !dsn.rcpt.includes(keyword.toUpperCase())
+        ? unrecognized(keyword)
+        : dsn.take(parameters, keyword.toUpperCase(), value, rules);
+    if (problem !== null) return err(problem);
   }
   return list.length > COMMAND_PARAMETERS_MAX ? err(TOO_MANY) : ok(parameters);
 }

@@ -5,7 +5,7 @@ import type { TlsFacts } from "./service.ts";
 import type { Session } from "./session.ts";
 
 /** Is STARTTLS in the EHLO answer? */
-export function starttlsOffered(session: Session): boolean {
+function starttlsOffered(session: Session): boolean {
   return session.service.tls !== null && !session.encrypted && allowed(session);
 }
 
@@ -18,7 +18,7 @@ function allowed(session: Session): boolean {
   );
 }
 
-export function starttlsVerb(session: Session, argument: string): Promise<void> | undefined {
+function starttlsVerb(session: Session, argument: string): Promise<void> | undefined {
   if (argument !== "") {
     session.answer(501, "5.5.2", "Syntax error (no parameters allowed)");
     return undefined;
@@ -59,7 +59,7 @@ async function upgrade(session: Session): Promise<void> {
 }
 
 /** The session is under TLS from here on: STARTTLS, or a listener with modifier s. */
-export function encrypted(session: Session, facts: TlsFacts): void {
+function encrypted(session: Session, facts: TlsFacts): void {
   session.encrypted = true;
   const { auth: _forgotten, ...client } = session.client;
   session.client = { ...client, tls: facts };
@@ -70,3 +70,6 @@ export function encrypted(session: Session, facts: TlsFacts): void {
   const verdict = session.service.policy.tlsClient(session.client);
   if (verdict.kind === "reject") session.refusal = verdict.reply;
 }
+
+/** What the registry lists. */
+export const starttls = { offered: starttlsOffered, verb: starttlsVerb, encrypted };

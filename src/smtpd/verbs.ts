@@ -17,8 +17,8 @@ import {
   vrfyVerb,
 } from "./query.ts";
 import { rcptVerb } from "./rcpt.ts";
+import { STARTTLS } from "./registry.ts";
 import type { Session } from "./session.ts";
-import { starttlsVerb } from "./starttls.ts";
 
 /** One command. `argument`: what follows the verb and blanks; `line`: the whole line. A promise holds up the next command. */
 export interface Verb {
@@ -46,8 +46,8 @@ add("EXPN", expnVerb);
 add("ETRN", etrnVerb);
 add("HELP", helpVerb);
 add("VERB", verbVerb);
-add("AUTH", authVerb); // CONFIG_SASL
-add("STARTTLS", starttlsVerb); // CONFIG_TLS
+add("AUTH", authVerb);
+for (const { verb } of STARTTLS) add("STARTTLS", verb);
 add("SEND", unimplementedVerb);
 add("SAML", unimplementedVerb);
 add("SOML", unimplementedVerb);
