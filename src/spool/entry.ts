@@ -63,6 +63,8 @@ export interface Entry {
   readonly arrivedWallMs: number;
   readonly precedence: number;
   readonly urgency: Envelope["urgency"];
+  /** RFC 2852: the time it has, from arrival; null when the sender set none. */
+  readonly deliverBy: Envelope["deliverBy"] | null;
   /** The envelope's recipients until they are expanded, then empty. */
   recipients: readonly Recipient[];
   /** null before the first expansion. */

@@ -201,6 +201,7 @@ function entryOf(facts: AcceptFacts, record: RecoveredRecord): Entry {
     arrivedWallMs: facts.arrivedWallMs,
     precedence: 0,
     urgency: "normal",
+    deliverBy: null,
     recipients: [],
     deliveries: null,
     expansionStored: false,
@@ -226,6 +227,7 @@ export function describe(
     readonly recipients: Entry["recipients"];
     readonly precedence: number;
     readonly urgency: Entry["urgency"];
+    readonly deliverBy?: Entry["deliverBy"];
     readonly quarantine?: string;
   },
   stated: boolean,
@@ -235,6 +237,7 @@ export function describe(
     sender: envelope.sender,
     precedence: envelope.precedence,
     urgency: envelope.urgency,
+    deliverBy: envelope.deliverBy ?? null,
     recipients: entry.deliveries === null ? envelope.recipients : [],
     hold: stated ? entry.hold : (envelope.quarantine ?? ""),
   };

@@ -63,6 +63,7 @@ function heldEntry(offer: Offer, store: Store): Entry {
     arrivedWallMs: moment.wallMs,
     precedence: envelope.precedence,
     urgency: envelope.urgency,
+    deliverBy: envelope.deliverBy ?? null,
     recipients: envelope.recipients,
     deliveries: null,
     expansionStored: false,

@@ -343,10 +343,18 @@ export class Schedule {
     }
     const text = waiting[0]?.text ?? "";
     let worth =
-      marked || entry.hold !== "" || entry.changed.length > 0 || entry.text !== text || !entry.expansionStored;
+      marked ||
+      entry.hold !== "" ||
+      entry.changed.length > 0 ||
+      entry.text !== text ||
+      !entry.expansionStored;
     entry.text = text;
     const age = entry.lastTryMs - entry.arrivedSpoolMs;
-    const warnAge = ageFor(settings.warnMs, entry.sender, entry.urgency);
+    // A DELIVERBY time that may be missed is reported once it is (RFC 2852 section 4.1.4.2).
+    const warnAge =
+      entry.deliverBy?.mode === "N"
+        ? Math.max(1, entry.deliverBy.seconds * 1000)
+        : ageFor(settings.warnMs, entry.sender, entry.urgency);
     if (
       !entry.warned &&
       warnAge > 0 &&
@@ -373,6 +381,16 @@ export class Schedule {
   #expire(entry: Entry, left: readonly Delivery[], reports: Report[]): void {
     const { settings } = this.#deps;
     const age = entry.lastTryMs - entry.arrivedSpoolMs;
+    if (entry.deliverBy?.mode === "R" && age >= entry.deliverBy.seconds * 1000) {
+      for (const delivery of left) {
+        const transcript = [`<${delivery.address}>... Delivery time expired`, delivery.text];
+        reports.push({
+          delivery,
+          outcome: outcome("failed", "5.4.7", "Delivery time expired", { transcript }),
+        });
+      }
+      return;
+    }
     const limit = ageFor(settings.returnMs, entry.sender, entry.urgency);
     if (limit <= 0 || age < limit) return;
     for (const delivery of left) {

@@ -94,8 +94,10 @@ export interface SpoolFigures {
   readonly trouble: string;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 export class Spool implements Intake {
-  readonly #deps: SpoolDeps;
+  #deps: SpoolDeps;
   readonly #store: Store;
   readonly #dispatcher: Dispatcher;
   readonly #schedule: Schedule;
@@ -108,12 +110,17 @@ export class Spool implements Intake {
   constructor(deps: SpoolDeps, store: Store) {
     this.#deps = deps;
     this.#store = store;
-    const { clock, log, settings, router } = deps;
+    const { clock, log, router } = deps;
+    const now = (): SpoolDeps => this.#deps;
     this.#dispatcher = new Dispatcher(clock, deps.mailers);
     const notices = new Notices({
       store,
-      settings,
-      names: deps.names,
+      get settings() {
+        return now().settings;
+      },
+      get names() {
+        return now().names;
+      },
       clock,
       log,
       onAccepted: (entry) => this.#fresh(entry),
@@ -122,11 +129,15 @@ export class Spool implements Intake {
       store,
       dispatcher: this.#dispatcher,
       router,
-      settings,
+      get settings() {
+        return now().settings;
+      },
       notices,
       clock,
       log,
-      expensive: deps.expensive ?? new Set(),
+      get expensive() {
+        return now().expensive ?? NONE;
+      },
       onOutcome: (entry, delivery, outcome) =>
         deps.onOutcome?.({
           id: entry.id,
@@ -143,13 +154,20 @@ export class Spool implements Intake {
       router,
       schedule: this.#schedule,
       clock,
-      deadlineMs: settings.deadlineMs,
-      durableFirst: settings.durableFirst,
+      get deadlineMs() {
+        return now().settings.deadlineMs;
+      },
+      get durableFirst() {
+        return now().settings.durableFirst;
+      },
       onNote: (line) => log.line(5, line),
     });
     this.#host = {
       budget: new MemoryBudget(),
-      interactive: settings.mode === "interactive" && !settings.durableFirst,
+      get interactive() {
+        const { mode, durableFirst } = now().settings;
+        return mode === "interactive" && !durableFirst;
+      },
       openBody: async (id) => {
         const opened = await store.openBody(id);
         return opened.ok ? { file: opened.value } : { error: opened.error };
@@ -163,6 +181,11 @@ export class Spool implements Intake {
     this.#committing.add(work);
     void work.finally(() => this.#committing.delete(work));
     return work;
+  }
+
+  /** Takes over a new configuration; messages that are being tried end under the old one. */
+  reconfigure(change: Pick<SpoolDeps, "settings" | "names" | "expensive">): void {
+    this.#deps = { ...this.#deps, ...change };
   }
 
   /** Begins to deliver: what recovery found is tried in a first queue run, then every `intervalMs` (0: no queue runs). */

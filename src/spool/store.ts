@@ -311,6 +311,7 @@ export class Store {
       arrivedWallMs: facts.arrivedWallMs,
       precedence: envelope.precedence,
       urgency: envelope.urgency,
+      deliverBy: envelope.deliverBy ?? null,
       recipients: progress === undefined ? envelope.recipients : [],
       deliveries: progress?.deliveries ?? null,
       expansionStored: false,

@@ -421,3 +421,18 @@ test("a full disk refuses mail with 452, goes on delivering, and recovers alone"
   await settle();
   assert.equal(w.spool.admit(1000), null);
 });
+
+test("DELIVERBY with R returns what is late, with N tells of it and goes on", async () => {
+  for (const mode of ["R", "N"] as const) {
+    const w = await world({}, 10 * MINUTE);
+    w.otherwise = BUSY;
+    w.answers.set("joe", SENT);
+    await w.send("amy@example.net", { deliverBy: { seconds: 1200, mode, trace: false } });
+    await w.clock.pass(9 * MINUTE);
+    assert.equal(w.sent.length, 0);
+    await w.clock.pass(22 * MINUTE);
+    assert.equal(w.sent.length, 1);
+    assert.match(w.sent[0]?.body ?? "", mode === "R" ? /Status: 5.4.7/ : /Action: delayed/);
+    assert.equal(w.spool.list().length, mode === "R" ? 0 : 1);
+  }
+});
