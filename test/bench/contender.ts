@@ -33,7 +33,7 @@ function run(command: string, ...args: string[]): void {
 }
 
 /** An overlay of / with Debian packages in it. */
-class Overlay {
+export class Overlay {
   readonly folder: string;
   readonly root: string;
 
