@@ -15,8 +15,9 @@ import {
   speakSmtp,
 } from "../daemon/commands.ts";
 import { formatMailq } from "../daemon/listing.ts";
+import { MODES } from "../daemon/modes.ts";
+import { forbidden } from "../daemon/permission.ts";
 import { runDaemon } from "../daemon/run.ts";
-import { verifyAddresses } from "../daemon/verify.ts";
 import { type Applet, EX, type Io } from "./applet.ts";
 
 const help = `usage: sendmail [-bd|-bD|-bs|-bp|-bv|-bi|-bt|-bh|-bH|-bm] [-q[TIME]] [-t] [-i] [-f ADDRESS] [-C CONFIG] ... [ADDRESS ...]
@@ -26,6 +27,7 @@ const help = `usage: sendmail [-bd|-bD|-bs|-bp|-bv|-bi|-bt|-bh|-bH|-bm] [-q[TIME
   -bs            speak SMTP on standard input and output
   -bp            list the queue (mailq)          -bv   verify addresses, send nothing
   -bi            rebuild the alias database      -bh   host status, -bH forgets it
+  -bt            address test mode (? helps)     -bP   entries of the queue and free space
   -q[TIME]       run the queue now, or every TIME (with -bd); -qIsub -qRsub -qSsub select by id, recipient, sender;
                  -q!R... negates, -qQ means quarantined mail
   -Q[REASON]     quarantine what -q selects; with an empty reason release it
@@ -67,7 +69,15 @@ async function deliverInput(job: Job, line: CommandLine, io: Io): Promise<number
   return answer.status;
 }
 
+/** Says why not, when PrivacyOptions keep this user from the queue. */
+function kept(what: "list" | "run", job: Job, io: Io): boolean {
+  const why = forbidden(what, job.ready.configuration.options, job.folders.queue);
+  if (why !== "") io.err(`${why}\n`);
+  return why !== "";
+}
+
 async function list(job: Job, line: CommandLine, io: Io): Promise<number> {
+  if (kept("list", job, io)) return EX.NOPERM;
   const entries = await queueEntries(job, {
     verb: "mailq",
     selectors: line.selectors,
@@ -82,6 +92,7 @@ async function list(job: Job, line: CommandLine, io: Io): Promise<number> {
 }
 
 async function queue(job: Job, line: CommandLine, io: Io): Promise<number> {
+  if (kept("run", job, io)) return EX.NOPERM;
   const { selectors, quarantined, quarantineReason: reason } = line;
   if (reason !== null) {
     const verb = reason === "" ? "release" : "hold";
@@ -119,12 +130,8 @@ export const sendmail: Applet = {
     }
     if (line.mode === "list") return list(job.value, line, io);
     if (line.mode === "queue") return queue(job.value, line, io);
-    if (line.mode === "verify") return verifyAddresses(job.value, line, (text) => io.out(`${text}\n`));
     if (line.mode === "stdio") return report(await speakSmtp(job.value, io.stdin, io.outBytes), io);
     if (line.mode === "deliver") return deliverInput(job.value, line, io);
-    io.err(
-      `sendmail -b for ${line.mode} is a command of its own: hoststat, purgestat, newaliases, postern trace\n`,
-    );
-    return EX.USAGE;
+    return (await MODES.get(line.mode)?.(job.value, line, io)) ?? EX.USAGE;
   },
 };

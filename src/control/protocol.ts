@@ -39,6 +39,8 @@ export type CallVerb =
   | "hoststat"
   | "purgestat"
   | "mailstats"
+  /** The whole of mailstats: rows with numbers, totals, since when. */
+  | "counters"
   | "suspend"
   | "resume"
   | "status"

@@ -8,12 +8,12 @@ import type { Selector } from "../spool/selector.ts";
 import type { Spool } from "../spool/spool.ts";
 import { memoryUse } from "../sys/process.ts";
 import type { Gateway } from "./gateway.ts";
-import type { Statistics } from "./statistics.ts";
+import type { MailStats } from "./hostlisting.ts";
+import { numberedMailers } from "./mailerlist.ts";
 
 export interface Answering {
   readonly gateway: Gateway;
   readonly smtpd: Smtpd | null;
-  readonly statistics: Statistics;
   reload(): Result<true>;
   startedMs: number;
 }
@@ -46,8 +46,9 @@ const ANSWERS = new Map<CallVerb, Answer>([
   ["resume", async (a, spool, call) => ok(await turn(a, spool, call.names ?? [], false))],
   ["hoststat", async (a) => ok(a.gateway.generation.mailers.status.snapshot())],
   ["purgestat", async (a) => ok(a.gateway.generation.mailers.status.purge(false) ?? null)],
-  ["mailstats", async (a) => ok(a.statistics.rows())],
-  ["history", async (a, _spool, call) => ok(a.statistics.history(call.names ?? []))],
+  ["mailstats", async (a) => ok(a.gateway.statistics.rows())],
+  ["counters", async (a) => ok(counters(a))],
+  ["history", async (a, _spool, call) => ok(a.gateway.statistics.history(call.names ?? []))],
   ["reload", async (a) => a.reload()],
   ["status", async (a, spool) => ok(status(a, spool))],
 ]);
@@ -74,6 +75,22 @@ async function turn(
     else await spool.resume(part);
   }
   return [...spool.suspended];
+}
+
+/** What mailstats prints, with the numbers that the configuration gives its mailers. */
+function counters(a: Answering): MailStats {
+  const { statistics, configuration, around } = a.gateway;
+  const names = numberedMailers(configuration.mailers).map((m) => m.name);
+  const numbered = statistics.rows().map((row) => {
+    const number = names.indexOf(row.mailer);
+    return { ...row, number: number < 0 ? names.length : number };
+  });
+  return {
+    sinceWallMs: statistics.sinceWallMs,
+    nowWallMs: around.clock.wallMs(),
+    rows: numbered.sort((x, y) => x.number - y.number),
+    totals: statistics.totals,
+  };
 }
 
 function status(a: Answering, spool: Spool): unknown {

@@ -13,19 +13,22 @@ import type { Service } from "../smtpd/service.ts";
 import type { Intake } from "../spool/intake.ts";
 import type { Mailer } from "../spool/mailer.ts";
 import { settingsFrom } from "../spool/settings.ts";
-import { makeSpool, type OutcomeEvent, type Spool } from "../spool/spool.ts";
+import { makeSpool, type Spool } from "../spool/spool.ts";
 import type { Clock } from "../sys/clock.ts";
 import { systemDisk } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
-import { type ClientTls, loadClientTls, loadServerTls, type ServerTls } from "../tls/context.ts";
+import type { ClientTls, ServerTls } from "../tls/context.ts";
+import { CLIENT_SIDES, SERVER_SIDES } from "../tls/registry.ts";
 import { makeServerAuth } from "./auth.ts";
 import { watchCertificates } from "./certificates.ts";
+import { countedIntake, countedPolicy } from "./counting.ts";
 import type { Folders } from "./folders.ts";
 import type { Ready } from "./load.ts";
 import { makeMailerNeeds } from "./mailerneeds.ts";
 import { makeRouter, makeRoutes } from "./router.ts";
 import { type Machine, type OpenedSite, openSiteHere, resolverFor } from "./site.ts";
+import { Statistics } from "./statistics.ts";
 import { CLOCK_FLOOR_MS, GATEWAY_VERSION } from "./version.ts";
 
 /** What a gateway is made with; all of it stays over reloads. */
@@ -48,7 +51,7 @@ export interface Generation {
   readonly opened: OpenedSite;
   readonly mailers: Mailers;
   readonly serverTls: ServerTls | null;
-  readonly clientTls: ClientTls;
+  readonly clientTls: ClientTls | null;
 }
 
 export class Gateway {
@@ -57,10 +60,11 @@ export class Gateway {
   #rates: Rates;
   #generation: Generation;
   #spool: Spool | null = null;
-  onOutcome: (event: OutcomeEvent) => void = () => undefined;
+  readonly statistics: Statistics;
 
   private constructor(around: Surroundings, generation: Generation) {
     this.around = around;
+    this.statistics = new Statistics(around.clock);
     this.#generation = generation;
     this.#rates = makeRates(generation.opened.site, around.clock);
     this.#take(generation);
@@ -121,7 +125,7 @@ export class Gateway {
           ? configuration.mailers.filter((m) => m.flags.includes("e")).map((m) => m.name)
           : [],
       ),
-      onOutcome: (event) => this.onOutcome(event),
+      onOutcome: (event) => this.statistics.note(event),
     });
     if (!opened.ok) return err(`${opened.error.operation}: ${opened.error.code}`);
     this.#spool = opened.value;
@@ -138,8 +142,12 @@ export class Gateway {
       config: this.configuration,
       hostName: site.j,
       version: GATEWAY_VERSION,
-      policy: watchCertificates(makePolicy(site, this.#rates), serverTls),
-      intake,
+      policy: countedPolicy(
+        watchCertificates(makePolicy(site, this.#rates), serverTls),
+        this.statistics,
+        site,
+      ),
+      intake: countedIntake(intake, this.statistics, () => this.site),
       routes: makeRoutes(() => this.site),
       resolver: site.resolver,
       clock: around.clock,
@@ -193,7 +201,7 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
     owners: [around.uid],
     nowMs: () => around.clock.wallMs(),
   };
-  const clientTls = loadClientTls(configuration.options, tls);
+  const clientTls = CLIENT_SIDES[0]?.(configuration.options, tls) ?? null;
   const mailers = makeMailers(
     configuration.mailers,
     makeMailerNeeds({
@@ -210,7 +218,7 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
     ready,
     opened: opened.value,
     mailers,
-    serverTls: loadServerTls(configuration.options, tls),
+    serverTls: SERVER_SIDES[0]?.(configuration.options, tls) ?? null,
     clientTls,
   });
 }

@@ -3,8 +3,17 @@
 
 import { compileFound } from "../config/compile.ts"; // CONFIG_MC
 import type { FoundCompiler } from "../config/folder.ts";
+import type { AddressTest } from "./addresstest.ts";
 
 /** The sendmail.mc compiler; empty on a board that takes only compiled configurations. */
 export const COMPILERS: readonly FoundCompiler[] = [
   compileFound, // CONFIG_MC
+];
+
+/** Address test mode (sendmail -bt), loaded when it is asked for. */
+type AddressTester = (test: AddressTest, input: AsyncIterable<Buffer>) => Promise<number>;
+
+// biome-ignore format: one line each, the mark at the end
+export const ADDRESS_TESTERS: readonly (() => Promise<AddressTester>)[] = [
+  async () => (await import("./addresstest.ts")).addressTest, // CONFIG_APPLET_TRACE
 ];

@@ -23,7 +23,6 @@ import { Gateway } from "./gateway.ts";
 import { type NotReady, readyConfiguration } from "./load.ts";
 import { confine, isRoot, parseUser, prepareFolders, type User } from "./privileges.ts";
 import { thisMachine } from "./site.ts";
-import { Statistics } from "./statistics.ts";
 import { submit } from "./submission.ts";
 import { closedIntake, closedPolicy, unavailableReply } from "./unavailable.ts";
 
@@ -146,13 +145,10 @@ export async function runDaemon(
 
   const listening = line.mode === "daemon" || line.mode === "foreground";
   const smtpd = listening ? makeSmtpd(serviceOf(gateway, reason)) : null;
-  const statistics = new Statistics(clock);
-  gateway.onOutcome = (event) => statistics.note(event);
   const life = new Life(gateway, smtpd, line, reason);
   const answering: Answering = {
     gateway,
     smtpd,
-    statistics,
     reload: () => life.reload(),
     startedMs: clock.monotonicMs(),
   };

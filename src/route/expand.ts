@@ -228,7 +228,10 @@ class Expander {
       return false;
     }
     // The primary recipient may come again from its own alias; every other repetition is one delivery.
-    if (twins.some((twin) => twin.parent !== null)) return true;
+    if (twins.some((twin) => twin.parent !== null)) {
+      this.#trace({ rule: "duplicate", text: `${node.address}... duplicate suppressed` });
+      return true;
+    }
     twins.push(node);
     return false;
   }
@@ -367,6 +370,7 @@ class Expander {
 
   async #include(node: Node, level: number): Promise<void> {
     const path = node.user;
+    this.#trace({ rule: "include", text: `including file ${path}` });
     const file: RecipientFile = this.#site.files.include(path);
     node.state = "gone";
     if (file.kind === "tempfail")
@@ -384,6 +388,14 @@ class Expander {
       const useful = (comment > 0 ? line.slice(0, comment) : line).trimEnd();
       if (useful === "" || useful.startsWith("#")) continue;
       this.#where = `${path}: line ${i + 1}: `;
+      const verb = node.mailer === "*include*" ? "sending" : "forwarding";
+      this.#trace({
+        rule: "forwarding",
+        table: path,
+        key: `line ${i + 1}`,
+        value: useful,
+        text: `${verb} to ${useful}`,
+      });
       await this.#list(useful, node, level + 1, from);
     }
     this.#where = file;

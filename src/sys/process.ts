@@ -32,6 +32,11 @@ export function currentUser(): { readonly uid: number; readonly gid: number } {
   return { uid: process.geteuid?.() ?? -1, gid: process.getegid?.() ?? -1 };
 }
 
+/** The groups that this process belongs to besides its own. */
+export function userGroups(): readonly number[] {
+  return process.getgroups?.() ?? [];
+}
+
 /** Gives up root for good: groups, group, user, in this order. Error when the kernel refuses or root could be had back. */
 export function becomeUser(uid: number, gid: number): Result<true> {
   try {
