@@ -40,7 +40,8 @@ export function prepareFolders(folders: Folders, user: User | null): Result<true
     const there = statPath(path).kind === "found";
     const made = there ? ok(true as const) : makeDirectory(path, mode);
     if (!made.ok) return made;
-    const control = path === directoryOf(folders.controlSocket);
+    // A control socket in the queue folder itself (tests, odd set-ups) leaves the folder the daemon's.
+    const control = path === directoryOf(folders.controlSocket) && path !== folders.queue;
     if (user !== null && (!there || path === folders.queue)) {
       const given = giveTo(path, control ? 0 : user.uid, user.gid);
       if (!given.ok) return given;

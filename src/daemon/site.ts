@@ -77,7 +77,9 @@ export function openSiteHere(
   const names = new Set(
     [...(configuration.classes["w"] ?? []), own, short, "localhost"].map((n) => n.toLowerCase()),
   );
-  const site = openSite(configuration, {
+  // `define(`confDOMAIN_NAME', `$w.example.com')` names the host by its first label.
+  const domainName = configuration.domainName.replaceAll("$w", short.split(".")[0] ?? short);
+  const site = openSite({ ...configuration, domainName }, {
     openTable: (spec) => keep(openTable(spec, undefined, trust)),
     readClass: (file) => {
       const names = readClassFile(file.path, file.optional, trust);
