@@ -7,11 +7,13 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { MailerSpec } from "../config/configuration.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Attempt, Mailer } from "../spool/mailer.ts";
-import { addressFamily, connectTcp, connectUnix } from "../sys/net.ts";
+import { addressFamily, connectTcp, connectUnix, type Duplex, type NetFailure } from "../sys/net.ts";
+import { connectProgram } from "../sys/spawn.ts";
 import { limitMs } from "./deadlines.ts";
 import { expandWord, wordsOf } from "./mailerargs.ts";
 import type { Candidate, Hosts, SmtpNeeds } from "./needs.ts";
 import { payloadSize } from "./payload.ts";
+import { programEnvironment } from "./program.ts";
 import { type Manner, type Opened, openSession, type Session } from "./session.ts";
 import type { Connections } from "./shared.ts";
 import { type Addressee, type Letter, type Transacted, transact } from "./transaction.ts";
@@ -76,7 +78,10 @@ export class HostMailer implements Mailer {
       );
     const addressees = await this.#addressees(attempt);
     const tally = new Tally(to.length);
+    const started = this.#needs.clock.monotonicMs();
+    const patienceMs = limitMs(this.#needs.options["Timeout.aconnect"]);
     for (const [nth, candidate] of hosts.candidates.slice(0, CONNECT_HOSTS_MAX).entries()) {
+      if (nth > 0 && this.#needs.clock.monotonicMs() - started > patienceMs) break;
       const port = candidate.port > 0 ? candidate.port : target.port;
       await this.#tryHost({ ...candidate, port }, nth === 0, letter, addressees, tally, attempt.signal);
       if (tally.pending.length === 0 || attempt.signal.aborted) break;
@@ -89,10 +94,11 @@ export class HostMailer implements Mailer {
     return Promise.resolve();
   }
 
-  /** Host string and port that A= makes of the resolved host: `TCP $h 587`; or the socket of `FILE /path`. */
+  /** Host string and port that A= makes of the resolved host: `TCP $h 587`; or the socket of `FILE /path`; or the program P=. */
   #target(host: string): { readonly host: string; readonly port: number; readonly path: string } {
     const words = wordsOf(this.#spec.args);
     const macros = new Map([["h", host]]);
+    if (!this.#spec.path.startsWith("[")) return { host: "", port: 0, path: this.#spec.path };
     if (words[0] === "FILE") return { host: "", port: 0, path: expandWord(words[1] ?? "", macros) };
     const named = words[1] === undefined ? host : expandWord(words[1], macros);
     const port = words[2] ?? "smtp";
@@ -226,8 +232,13 @@ export class HostMailer implements Mailer {
     return err(failure);
   }
 
+  /** A Unix socket, or a program that speaks LMTP on its standard streams. */
   #openSocket(candidate: Candidate): Promise<Opened> {
-    const connecting = connectUnix(candidate.name, limitMs(this.#needs.options["Timeout.connect"]));
+    const [name = "", ...args] = wordsOf(this.#spec.args);
+    const environment = programEnvironment();
+    const connecting: Promise<Result<Duplex, NetFailure>> = this.#spec.path.startsWith("[")
+      ? connectUnix(candidate.name, limitMs(this.#needs.options["Timeout.connect"]))
+      : connectProgram({ file: this.#spec.path, args, name, environment, cwd: "/" });
     return openSession(this.#needs, this.#shared.watch, this.#manner, candidate, "", connecting);
   }
 

@@ -10,7 +10,7 @@ import type { Mechanism } from "../sasl/mechanism.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
-import type { Socket } from "../sys/net.ts";
+import type { Duplex } from "../sys/net.ts";
 import type { Runner } from "../sys/spawn.ts";
 import type { Inspect } from "./smrsh.ts";
 
@@ -57,10 +57,10 @@ export interface TlsNeeds {
   wanted(name: string, address: string): Soon<Lookup<boolean>>;
   /** The handshake on a socket whose STARTTLS was answered with 220. An error is one printable line. */
   upgrade(
-    socket: Socket,
+    socket: Duplex,
     name: string,
     timeoutMs: number,
-  ): Promise<Result<{ readonly socket: Socket; readonly facts: TlsFacts }>>;
+  ): Promise<Result<{ readonly socket: Duplex; readonly facts: TlsFacts }>>;
   /** TLS_Srv for this host after EHLO (and after STARTTLS where it was used). */
   checkServer(name: string, address: string, facts: TlsFacts): Soon<TlsRefusal | null>;
   /** TLS_Rcpt for one recipient over this connection. null also when there are no such rules at all. */

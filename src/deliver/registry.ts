@@ -3,6 +3,7 @@
 
 import type { MailerSpec } from "../config/configuration.ts";
 import type { Mailer } from "../spool/mailer.ts";
+import { baseName } from "../sys/path.ts";
 import { Turns } from "./append.ts";
 import { shortestMs } from "./deadlines.ts";
 import { makeDiscard } from "./discard.ts";
@@ -35,7 +36,7 @@ const KINDS = new Map<string, Factory>([
  * (procmail, which OSTYPE(linux) brings unasked) is not installed.
  */
 function kindOf(spec: MailerSpec, needs: MailerNeeds): string {
-  if (spec.kind === "lmtp" && !spec.path.startsWith("[")) return "local";
+  if (spec.kind === "lmtp" && baseName(spec.path) === "mail.local") return "local";
   if (spec.kind === "procmail" && spec.name === "local" && needs.inspect(spec.path) === "absent")
     return "local";
   return spec.kind;

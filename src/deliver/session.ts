@@ -4,7 +4,7 @@
 
 import { err, ok, type Result } from "../base/result.ts";
 import type { Outcome } from "../mail/outcome.ts";
-import type { NetFailure, Socket } from "../sys/net.ts";
+import type { Duplex, NetFailure } from "../sys/net.ts";
 import type { DeadlineOptions } from "./deadlines.ts";
 import { limitMs } from "./deadlines.ts";
 import { logIn } from "./login.ts";
@@ -79,7 +79,7 @@ export async function openSession(
   manner: Manner,
   candidate: Candidate,
   address: string,
-  connecting: Promise<Result<Socket, NetFailure>>,
+  connecting: Promise<Result<Duplex, NetFailure>>,
 ): Promise<Opened> {
   const relay = address === "" ? candidate.shown : `${candidate.shown} [${address}]`;
   const connected = await connecting;

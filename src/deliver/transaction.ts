@@ -156,6 +156,11 @@ function unsupported(session: Session, letter: Letter): ((address: string) => Ou
   return null;
 }
 
+/** True when nothing in the address can end its angle brackets and begin parameters of its own: no blank, < or > unquoted. */
+function contained(address: string): boolean {
+  return !/[\s<>]/.test(address.replace(/"(?:[^"\\]|\\.)*"|\\./g, ""));
+}
+
 class Transaction {
   readonly #needs: SmtpNeeds;
   readonly #session: Session;
@@ -184,7 +189,11 @@ class Transaction {
     if (open.length === 0) return this.#finished();
     this.#session.needsReset = true;
     const all = this.#pipelined;
-    if (!(all ? wire.command(mail, ...open.map((i) => lines[i] ?? ""), "DATA") : wire.command(mail))) {
+    const sound = contained(this.#letter.sender);
+    if (
+      !sound ||
+      !(all ? wire.command(mail, ...open.map((i) => lines[i] ?? ""), "DATA") : wire.command(mail))
+    ) {
       this.#settleOpen((r) => declined("failed", 501, "5.1.7", "Syntax error in sender address", r), false);
       return this.#finished();
     }
@@ -409,7 +418,7 @@ class Transaction {
   }
 
   #addressRefusal(r: Addressee, line: string): Outcome | null {
-    if (/[\x00-\x1f\x7f]/.test(line) || r.wire === "")
+    if (/[\x00-\x1f\x7f]/.test(line) || r.wire === "" || !contained(r.wire))
       return declined("failed", 501, "5.1.3", "Syntax error in recipient address", r.shown, this.#scene(""));
     if (/[^\x00-\x7f]/.test(r.wire) && !this.#session.extensions.has("SMTPUTF8"))
       return declined(

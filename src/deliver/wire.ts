@@ -3,7 +3,7 @@
 // and sets a timer per command; what a relay needs is one write for the envelope and one for the body.
 // Promises: no control byte leaves in a command; a reply that nobody asked for ends the connection; every wait is bounded.
 
-import type { Socket } from "../sys/net.ts";
+import type { Duplex } from "../sys/net.ts";
 import { type PeerReply, ReplyParser } from "./peerreply.ts";
 import type { Waiting, Watch } from "./watch.ts";
 
@@ -33,7 +33,7 @@ export function sendable(line: string): boolean {
 export class Wire implements Waiting {
   deadlineMs = 0;
   readonly #watch: Watch;
-  #socket: Socket;
+  #socket: Duplex;
   #parser = new ReplyParser();
   /** Commands sent whose reply has not been taken in. */
   #owed = 0;
@@ -44,7 +44,7 @@ export class Wire implements Waiting {
   /** Called when the connection breaks while nobody waits (a kept one that the peer closed). */
   onIdleEnd: (() => void) | null = null;
 
-  constructor(socket: Socket, watch: Watch) {
+  constructor(socket: Duplex, watch: Watch) {
     this.#socket = socket;
     this.#watch = watch;
     this.#listen();
@@ -131,7 +131,7 @@ export class Wire implements Waiting {
   }
 
   /** The bare socket for a TLS handshake, or null when bytes came that belong before it (an injected reply): then all is over. */
-  detach(): Socket | null {
+  detach(): Duplex | null {
     const clean =
       this.#broken === null &&
       !this.#parser.pending &&
@@ -150,7 +150,7 @@ export class Wire implements Waiting {
   }
 
   /** Goes on over `socket`, the TLS one made from what detach() gave. */
-  attach(socket: Socket): void {
+  attach(socket: Duplex): void {
     this.#socket = socket;
     this.#parser = new ReplyParser();
     this.#listen();

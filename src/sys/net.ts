@@ -6,6 +6,7 @@ import { connect, isIP, type Socket } from "node:net";
 import { err, ok, type Result } from "../base/result.ts";
 
 export type { Socket } from "node:net";
+export type { Duplex } from "node:stream";
 
 /** Why there is no connection. `code`: "ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", ...; "ABORTED" when the caller gave up. */
 export interface NetFailure {

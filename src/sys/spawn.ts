@@ -3,7 +3,9 @@
 // a child behind that holds its output open (that child is left alone, but not waited for).
 
 import { accessSync, constants, statSync } from "node:fs";
+import { Duplex } from "node:stream";
 import { execa } from "execa";
+import { err, ok, type Result } from "../base/result.ts";
 
 /** How to run a program. */
 export interface Program {
@@ -116,6 +118,41 @@ export const runProgram: Runner = (program) => {
     void child.then(() => undefined);
   });
 };
+
+/**
+ * A program as a connection: what is written is its standard input, what is read its standard output (LMTP over a pipe). The
+ * program's whole group ends with the connection. Error: the errno.
+ */
+export function connectProgram(
+  program: Pick<Program, "file" | "args" | "name" | "environment" | "cwd">,
+): Promise<Result<Duplex, { readonly code: string }>> {
+  const child = execa(program.file, [...program.args], {
+    extendEnv: false,
+    env: Object.fromEntries(program.environment),
+    cwd: program.cwd,
+    ...(program.name === "" ? {} : { argv0: program.name }),
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "ignore",
+    buffer: false,
+    reject: false,
+    detached: true,
+    cleanup: true,
+  });
+  void child.then(() => undefined);
+  const running = child.nodeChildProcess;
+  return new Promise((resolve) => {
+    running.once("error", (e: NodeJS.ErrnoException) => resolve(err({ code: e.code ?? "EIO" })));
+    running.once("spawn", () => {
+      // A documented form of Duplex.from() that Node's types do not know.
+      const pair: unknown = { writable: child.stdin, readable: child.stdout };
+      const stream = Duplex.from(pair as Promise<unknown>);
+      stream.on("error", () => stream.destroy());
+      stream.on("close", () => killGroup(child.pid));
+      resolve(ok(stream));
+    });
+  });
+}
 
 /** Runs a program on our own standard streams and waits for its end; no time limit, as a shell's. */
 export async function runAttached(

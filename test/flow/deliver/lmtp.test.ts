@@ -1,7 +1,7 @@
 // LMTP (RFC 2033) over TCP and over a Unix socket: LHLO, and an outcome of its own for each recipient after the final dot.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -82,4 +82,40 @@ test("no socket: deferred, with the path", async () => {
     .deliver(attempt({ to: ["mick"] }));
   assert.equal(outcome?.kind, "deferred");
   assert.ok(outcome?.text.includes(path), outcome?.text);
+});
+
+test("a program that speaks LMTP on its standard streams is a mailer too, and ends with its connection", async () => {
+  const log = join(folder, "program.log");
+  const path = join(folder, "deliver");
+  writeFileSync(
+    path,
+    `#!/bin/sh
+printf '220 me LMTP\\r\\n'
+while read -r line; do
+  echo "$line" >> ${log}
+  case "$line" in
+    LHLO*) printf '250-me\\r\\n250 PIPELINING\\r\\n' ;;
+    RCPT*none*) printf '550 5.1.1 no\\r\\n' ;;
+    DATA*) printf '354 go\\r\\n'; while read -r text; do [ "$text" = "$(printf '.\\r')" ] && break; done; printf '250 2.1.5 kept\\r\\n' ;;
+    QUIT*) exit 0 ;;
+    *) printf '250 ok\\r\\n' ;;
+  esac
+done
+`,
+  );
+  chmodSync(path, 0o755);
+  const mailer = rig([]).mailer({ ...SPEC, path, args: "deliver -l" }, true);
+  const outcomes = await mailer.deliver(attempt({ to: ["mick", "none"] }));
+  assert.deepEqual(
+    outcomes.map((o) => [o.kind, o.text]),
+    [
+      ["delivered", "Sent (2.1.5 kept)"],
+      ["failed", "User unknown"],
+    ],
+  );
+  await mailer.close();
+  assert.match(
+    readFileSync(log, "latin1"),
+    /^LHLO here\.example\r\nMAIL From:<sender@here\.example>\r\nRCPT/,
+  );
 });

@@ -252,6 +252,10 @@ test("an envelope with control bytes never reaches the wire", async () => {
     );
     const [bad] = await mailer.deliver(attempt({ envelope: { sender: "a@x\r\nRCPT TO:<evil@x>" } }));
     assert.equal(bad?.kind, "failed");
+    const [open] = await mailer.deliver(attempt({ envelope: { sender: "a@x> SIZE=1 <evil@x" } }));
+    assert.equal(open?.kind, "failed");
+    const [quoted] = await mailer.deliver(attempt({ envelope: { sender: '"a> <b"@x.example' } }));
+    assert.equal(quoted?.kind, "delivered");
     assert.equal(
       peer.seen.commands.some((c) => c.includes("evil")),
       false,

@@ -12,7 +12,7 @@ import { parseAuthFile, parseAuthInfo, readAuthFile } from "../../../src/deliver
 import type { AuthInfo, SmtpNeeds, TlsNeeds } from "../../../src/deliver/needs.ts";
 import type { ServerExchange } from "../../../src/sasl/mechanism.ts";
 import { clientMechanisms, MECHANISMS } from "../../../src/sasl/registry.ts";
-import { loadClientTls } from "../../../src/tls/context.ts";
+import { loadClientTls } from "../../../src/tls/client.ts";
 import { attempt, host, options, rig } from "./attempt.ts";
 import { startDialog } from "./dialog.ts";
 import { type Script, startPeer } from "./peer.ts";
