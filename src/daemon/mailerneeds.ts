@@ -51,7 +51,7 @@ export function makeMailerNeeds(deps: NeedsDeps): MailerNeeds {
     header: (mailer, header) => rewriteHeader(site(), mailer.name, header),
     senderFor: (mailer, sender) => envelopeSenderFor(site(), mailer.name, sender),
     recipientFor: (mailer, user) => envelopeRecipientFor(site(), mailer.name, user),
-    tls: deps.tls === null ? null : makeTlsNeeds(site, deps.tls),
+    tls: makeTlsNeeds(site, deps.tls),
     auth: authNeeds(site, deps.log),
     localAddress: config.client?.address ?? "",
     jail: deps.jail,

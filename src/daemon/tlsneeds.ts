@@ -1,6 +1,7 @@
 // TLS of the client side: the handshake from tls/, the access table's rules from policy/.
 // Refusals keep the words and the class (temporary or not) that the rules gave.
 
+import { err, found } from "../base/result.ts";
 import type { TlsFacts, TlsNeeds, TlsRefusal } from "../deliver/needs.ts";
 import type { Decision } from "../policy/decision.ts";
 import { checkTlsRecipient, checkTlsServer, type PeerTls, wantsTls } from "../policy/tlsrules.ts";
@@ -23,10 +24,12 @@ function refusalOf(decision: Decision): TlsRefusal | null {
   return { code, status: enhanced, text: lines.join(" ") };
 }
 
-export function makeTlsNeeds(site: () => Site, tls: ClientTls): TlsNeeds {
+/** `tls` null: a build without that side; its hosts are asked in the open, and rules that ask for TLS refuse them. */
+export function makeTlsNeeds(site: () => Site, tls: ClientTls | null): TlsNeeds {
   return {
-    wanted: (name, address) => wantsTls(site(), name, address),
+    wanted: (name, address) => (tls === null ? found(false) : wantsTls(site(), name, address)),
     async upgrade(socket, name, timeoutMs) {
+      if (tls === null) return err("TLS is not in this build");
       const done = await tls.upgrade(socket, name, timeoutMs);
       return done.ok ? { ok: true, value: { socket: done.value.socket, facts: done.value.facts } } : done;
     },

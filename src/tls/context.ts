@@ -1,4 +1,4 @@
-// TLS of the gateway, both sides: contexts made from the configured files, made anew when a file changes, and handshakes with them.
+// TLS of the gateway, what both sides share: contexts made from the configured files, and made anew when a file changes.
 // Files that fail at start switch their side off and say why; a bad replacement later leaves the good old ones in use, and says so.
 // Each listener has contexts of its own, so a session or ticket of one is worth nothing at another; new files make old tickets worthless.
 
@@ -7,17 +7,9 @@ import { err, ok } from "../base/result.ts";
 import type { Options } from "../config/options.ts";
 import { namesHost } from "../sys/crypto.ts";
 import type { Log } from "../sys/log.ts";
-import {
-  acceptTls,
-  type Duplex,
-  makeContext,
-  optionBits,
-  type SecureContext,
-  startTls,
-  type TLSSocket,
-} from "../sys/tls.ts";
+import { type Duplex, makeContext, optionBits, type SecureContext, type TLSSocket } from "../sys/tls.ts";
 import { expiryWarnings } from "./expiry.ts";
-import { factsOf, type TlsFacts } from "./facts.ts";
+import type { TlsFacts } from "./facts.ts";
 import {
   bareMaterial,
   filesOf,
@@ -86,7 +78,7 @@ function onePerKeyType(pairs: readonly Pair[]): readonly Pair[] {
 }
 
 /** The files of one side, followed through their changes. */
-class Keeper {
+export class Keeper {
   readonly #side: Side;
   readonly #options: Options;
   readonly #rules: TrustRules;
@@ -220,69 +212,12 @@ class Keeper {
 }
 
 /** A socket from the caller, who knows it only as an object. */
-function isDuplex(socket: object): socket is Duplex {
+export function isDuplex(socket: object): socket is Duplex {
   return "pipe" in socket && "write" in socket && "destroy" in socket;
 }
 
-/** The server side. Without ServerCertFile and ServerKeyFile there is none, and nothing is logged. */
-export function loadServerTls(options: Options, around: TlsSurroundings): ServerTls | null {
-  if (options.ServerCertFile === "" && options.ServerKeyFile === "") return null;
-  const keeper = new Keeper(options, "server", around);
-  const asksCertificate = !options.TLSSrvOptions.includes("V");
-  const context = (listener: string, servername = ""): SecureContext | null =>
-    keeper.refresh() ? keeper.context(listener, servername) : null;
-  return {
-    reason: () => keeper.reason,
-    asksCertificate,
-    refresh: () => keeper.refresh(),
-    warnings: () => keeper.warnings(),
-    isRevoked: (certificate) => keeper.isRevoked(certificate),
-    leaves: () => (keeper.material?.pairs ?? []).map((pair) => pair.leaf),
-    context,
-    async upgrade(socket, plan) {
-      const chosen = context(plan.listener);
-      if (chosen === null || !isDuplex(socket))
-        return { failure: keeper.reason === "" ? "not a socket" : keeper.reason };
-      const requested = plan.requestCert && asksCertificate;
-      const done = await acceptTls(socket, {
-        context: chosen,
-        contextFor: (name) => keeper.context(plan.listener, name),
-        requestCertificate: requested,
-        timeoutMs: plan.timeoutMs,
-      });
-      if (!done.ok) return { failure: done.error };
-      const facts = factsOf(done.value, { requested, clockTrusted: around.clockTrusted(), meant: "" });
-      tellTime(around, "server", facts);
-      return { socket: done.value, facts };
-    },
-  };
-}
-
-/** The client side; works without any file (then nothing verifies). */
-export function loadClientTls(options: Options, around: TlsSurroundings): ClientTls {
-  const keeper = new Keeper(options, "client", around);
-  return {
-    reason: () => keeper.reason,
-    refresh: () => keeper.refresh(),
-    warnings: () => keeper.warnings(),
-    async upgrade(socket, name, timeoutMs) {
-      const context = keeper.refresh() ? keeper.context("client", "") : null;
-      if (context === null || !isDuplex(socket))
-        return err(keeper.reason === "" ? "not a socket" : keeper.reason);
-      const done = await startTls(socket, { context, servername: name, timeoutMs });
-      if (!done.ok) return done;
-      const facts = factsOf(done.value, {
-        requested: true,
-        clockTrusted: around.clockTrusted(),
-        meant: name,
-      });
-      tellTime(around, "client", facts);
-      return ok({ socket: done.value, facts });
-    },
-  };
-}
-
-function tellTime(around: TlsSurroundings, side: Side, facts: TlsFacts): void {
+/** Says that a certificate could not be judged because the clock is not set. */
+export function tellTime(around: TlsSurroundings, side: Side, facts: TlsFacts): void {
   if (facts.verify === "TEMP")
     around.log.line(
       5,

@@ -15,7 +15,7 @@ import { formatStore, makeCredential } from "../../src/sasl/store.ts";
 import { NO_DAEMON } from "../../src/smtpd/service.ts";
 import { systemClock } from "../../src/sys/clock.ts";
 import { systemEntropy } from "../../src/sys/entropy.ts";
-import { loadServerTls } from "../../src/tls/context.ts";
+import { loadServerTls } from "../../src/tls/server.ts";
 import { makeStage, resolverOf, type Stage, Talk } from "../dialog/stage.ts";
 import { makePki, type Pki } from "../flow/tls/pki.ts";
 

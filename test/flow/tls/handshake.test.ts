@@ -4,7 +4,9 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { after, before, test } from "node:test";
 import * as tls from "node:tls";
 import { defaultOptions, type Options } from "../../../src/config/options.ts";
-import { loadClientTls, loadServerTls, type ServerTls, type Upgraded } from "../../../src/tls/context.ts";
+import { loadClientTls } from "../../../src/tls/client.ts";
+import type { ServerTls, Upgraded } from "../../../src/tls/context.ts";
+import { loadServerTls } from "../../../src/tls/server.ts";
 import { makePki, openssl, type Pki } from "./pki.ts";
 
 let pki: Pki;
