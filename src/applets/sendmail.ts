@@ -13,6 +13,7 @@ import {
   queueEntries,
   runQueue,
   speakSmtp,
+  startDaemon,
 } from "../daemon/commands.ts";
 import { formatMailq } from "../daemon/listing.ts";
 import { MODES } from "../daemon/modes.ts";
@@ -23,7 +24,8 @@ import { type Applet, EX, type Io } from "./applet.ts";
 const help = `usage: sendmail [-bd|-bD|-bs|-bp|-bv|-bi|-bt|-bh|-bH|-bm] [-q[TIME]] [-t] [-i] [-f ADDRESS] [-C CONFIG] ... [ADDRESS ...]
 
   -bm            deliver the message on standard input (default)
-  -bd, -bD       run as a daemon; -bD and -bd both stay in the foreground and log to standard error
+  -bd            run as a daemon in the background, its log goes to syslog
+  -bD            the same in the foreground, the log goes to standard error
   -bs            speak SMTP on standard input and output
   -bp            list the queue (mailq)          -bv   verify addresses, send nothing
   -bi            rebuild the alias database      -bh   host status, -bH forgets it
@@ -121,13 +123,14 @@ export const sendmail: Applet = {
     }
     const line = parsed.value;
     const persistent = line.mode === "queue" && (line.queueIntervalMs ?? 0) > 0;
-    if (line.mode === "daemon" || line.mode === "foreground" || persistent)
+    if (line.mode === "foreground" || persistent)
       return runDaemon(line, io.environment, [name, ...args].join(" "));
     const job = prepareJob(line, io.environment);
     if (!job.ok) {
       for (const text of job.error.lines) io.err(`${text}\n`);
       return job.error.exit;
     }
+    if (line.mode === "daemon") return startDaemon(job.value, args, (text) => io.err(`${text}\n`));
     if (line.mode === "list") return list(job.value, line, io);
     if (line.mode === "queue") return queue(job.value, line, io);
     if (line.mode === "stdio") return report(await speakSmtp(job.value, io.stdin, io.outBytes), io);

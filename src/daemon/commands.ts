@@ -1,12 +1,13 @@
 // What `sendmail` does besides being a daemon: deliver from standard input, list and run the queue, host status. A running daemon is
 // asked over the control socket; without one the same gateway is put together here, under the queue's lock, for one job.
 
+import { notInBuild } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { type CallError, callDaemon, talkSmtp } from "../control/client.ts";
 import type { Call, Submission, SubmitAnswer } from "../control/protocol.ts";
-import { makeSmtpd } from "../smtpd/server.ts";
 import type { QueueEntry } from "../spool/spool.ts";
-import { systemClock } from "../sys/clock.ts";
+import { startInBackground } from "../sys/background.ts";
+import { sleep, systemClock } from "../sys/clock.ts";
 import { makeDuplex } from "../sys/duplex.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { PasswdFile } from "../sys/identity.ts";
@@ -16,6 +17,7 @@ import { type Folders, foldersOf } from "./folders.ts";
 import { Gateway } from "./gateway.ts";
 import { type NotReady, type Ready, readyConfiguration } from "./load.ts";
 import { isRoot, parseUser, prepareFolders } from "./privileges.ts";
+import { SERVERS } from "./registry.ts";
 import { localOrigin, makeLog } from "./run.ts";
 import { thisMachine } from "./site.ts";
 import { submit } from "./submission.ts";
@@ -150,6 +152,8 @@ export async function speakSmtp(
   input: AsyncIterable<Buffer>,
   output: (bytes: Buffer) => void,
 ): Promise<Result<true>> {
+  const [makeSmtpd] = SERVERS;
+  if (makeSmtpd === undefined) return err(notInBuild("SMTP on standard input (-bs)"));
   const user = loginName();
   const asked = await talkSmtp(job.folders.controlSocket, user, input, output);
   if (asked.ok) return asked;
@@ -169,4 +173,34 @@ export async function speakSmtp(
     await gateway.spool?.idle();
   });
   return done.ok ? ok(true) : done;
+}
+
+/** Milliseconds that a daemon in the background gets to serve. */
+const BACKGROUND_START_MS_MAX = 30_000;
+
+/** sendmail -bd: the daemon in a process of its own; returns when it serves (0) or has ended (its status). */
+export async function startDaemon(
+  job: Job,
+  args: readonly string[],
+  say: (text: string) => void,
+): Promise<number> {
+  const background = startInBackground(args.map((word) => (word === "-bd" ? "-bD" : word)));
+  const end = systemClock.monotonicMs() + BACKGROUND_START_MS_MAX;
+  while (background.status() === null && systemClock.monotonicMs() < end) {
+    const answer = await ask(job, { verb: "status" });
+    // "denied" also says that somebody listens there.
+    if (answer.ok || answer.error.kind !== "no-daemon") {
+      background.leave();
+      return 0;
+    }
+    await sleep(systemClock, 50);
+  }
+  const status = background.status();
+  background.leave();
+  if (status === null)
+    say(
+      `the daemon (process ${background.pid}) does not answer on ${job.folders.controlSocket}; see its log`,
+    );
+  else say(`the daemon ended with status ${status}; its log says why`);
+  return status ?? 75;
 }

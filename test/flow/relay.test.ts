@@ -2,6 +2,8 @@
 // alive after every kind of end. Real process, real sockets, real files.
 
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { freePort, Gateway, Sink, send, until } from "./gateway.ts";
 
@@ -159,6 +161,16 @@ describe("the gateway", () => {
     assert.equal(tried.status, 78);
     assert.match(tried.err, /sendmail\.mc:\d+:\d+: .*smpt/);
     gateway.write({ "sendmail.mc": mc(gateway.port) });
+  });
+
+  it("goes into the background with -bd and returns when it serves", async () => {
+    await gateway.stop();
+    const started = await gateway.run("sendmail", [...gateway.options(), "-bd", "-q15m"]);
+    assert.deepEqual([started.status, started.err], [0, ""]);
+    assert.match(await send(gateway.port, "joe@example.com", ["bob@example.net"], MESSAGE), /^250 2\.0\.0/);
+    const pid = Number(readFileSync(join(gateway.folder, "pid"), "utf8").split("\n")[0]);
+    process.kill(pid, "SIGTERM");
+    await until("the end", 15, () => !existsSync(`/proc/${pid}`));
   });
 
   it("answers 421 and why when the spool cannot be used", async () => {
