@@ -188,3 +188,7 @@ export const ISSUED_ALTERNATIVES_MAX = 50;
 export const ISSUED_DAYS_MAX = 36_500;
 /** Warnings about the lines of one table: a table with more of them has one mistake, not many. */
 export const ADVICE_MAX = 50;
+/** Milliseconds between two writes of rebuildable state (statistics, history, host status) under traffic; nothing is written without. */
+export const STATE_WRITE_MS = 3_600_000;
+/** Bytes of one section of rebuildable state; a larger one is not written. */
+export const STATE_SECTION_BYTES_MAX = 4 * 1024 * 1024;
