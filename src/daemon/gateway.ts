@@ -13,7 +13,7 @@ import type { Service } from "../smtpd/service.ts";
 import type { Intake } from "../spool/intake.ts";
 import type { Mailer } from "../spool/mailer.ts";
 import { settingsFrom } from "../spool/settings.ts";
-import { makeSpool, type Spool } from "../spool/spool.ts";
+import { makeSpool, type Spool, type SpoolDeps } from "../spool/spool.ts";
 import type { Clock } from "../sys/clock.ts";
 import { systemDisk } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
@@ -101,30 +101,38 @@ export class Gateway {
     return this.#spool;
   }
 
-  /** Recovers the queue. Nothing is delivered before spool.start(). */
-  async openSpool(): Promise<Result<Spool>> {
-    const { around, configuration } = this;
-    const opened = await makeSpool({
-      disk: systemDisk,
-      clock: around.clock,
-      entropy: around.entropy,
-      log: around.log,
-      folder: around.folders.queue,
+  /** What the queue takes from the configuration, at start and at each reload. */
+  #queueSettings(): Pick<SpoolDeps, "settings" | "names" | "expensive"> {
+    const { configuration } = this;
+    return {
       settings: settingsFrom(configuration.options, INTERACTIVE_DEADLINE_MS),
-      router: makeRouter(() => this.site),
-      mailers: this.#byName,
       names: {
         hostName: this.site.j,
         version: GATEWAY_VERSION,
         returned: (sender, header) => returnedOriginal(this.site, sender, header),
         mailerDaemon: `MAILER-DAEMON@${this.site.masquerade === "" ? this.site.j : this.site.masquerade}`,
       },
-      clockFloorMs: CLOCK_FLOOR_MS,
       expensive: new Set(
         configuration.options.HoldExpensive
           ? configuration.mailers.filter((m) => m.flags.includes("e")).map((m) => m.name)
           : [],
       ),
+    };
+  }
+
+  /** Recovers the queue. Nothing is delivered before spool.start(). */
+  async openSpool(): Promise<Result<Spool>> {
+    const { around } = this;
+    const opened = await makeSpool({
+      disk: systemDisk,
+      clock: around.clock,
+      entropy: around.entropy,
+      log: around.log,
+      folder: around.folders.queue,
+      ...this.#queueSettings(),
+      router: makeRouter(() => this.site),
+      mailers: this.#byName,
+      clockFloorMs: CLOCK_FLOOR_MS,
       onOutcome: (event) => this.statistics.note(event),
     });
     if (!opened.ok) return err(`${opened.error.operation}: ${opened.error.code}`);
@@ -159,7 +167,8 @@ export class Gateway {
       auth: makeServerAuth(this.#generation.ready, site, around),
       etrn: (host) => {
         if (host.startsWith("#") || spool === null) return false;
-        const text = host.startsWith("@") ? host.slice(1) : host;
+        // As Sendmail: `ETRN host` means addresses at the host, `ETRN @host` those of its sub-domains too.
+        const text = host.startsWith("@") ? host.slice(1) : `@${host}`;
         void spool.flush([{ kind: "recipient", text, negate: false }]);
         return true;
       },
@@ -172,6 +181,8 @@ export class Gateway {
     if (!generation.ok) return generation;
     const old = this.#generation;
     this.#take(generation.value);
+    this.#spool?.reconfigure(this.#queueSettings());
+    for (const mailer of old.mailers.byName.values()) void mailer.close();
     this.around.clock.after(OLD_GENERATION_MS, () => old.opened.close());
     return ok(true);
   }
