@@ -53,16 +53,24 @@ function registries(): string[] {
     .map((f) => join(root, "src", f));
 }
 
-/** Files that a symbol owns: those imported on a registry line that carries its mark. Absolute path -> symbol. */
+/**
+ * Files that a symbol owns: those that registries import on lines with its mark and on no other line. Absolute path -> symbol.
+ */
 export function ownedFiles(): Map<string, string> {
-  const owned = new Map<string, string>();
+  const owners = new Map<string, Set<string>>();
   for (const registry of registries())
     for (const line of readFileSync(registry, "utf8").split("\n")) {
-      const mark = MARK.exec(line);
       const from = /from "(\.[^"]+)"|import\("(\.[^"]+)"\)/.exec(line);
       const path = from?.[1] ?? from?.[2];
-      if (mark !== null && path !== undefined) owned.set(resolve(dirname(registry), path), mark[1] ?? "");
+      if (path === undefined || /^import type|typeof import/.test(line)) continue;
+      const file = resolve(dirname(registry), path);
+      owners.set(file, (owners.get(file) ?? new Set()).add(MARK.exec(line)?.[1] ?? ""));
     }
+  const owned = new Map<string, string>();
+  for (const [file, symbols] of owners) {
+    const [symbol = ""] = symbols;
+    if (symbols.size === 1 && symbol !== "") owned.set(file, symbol);
+  }
   return owned;
 }
 

@@ -1,10 +1,11 @@
 // postern cert: the small certificate authority of the appliance. The work is in tls/clerk.ts and tls/authority.ts.
 // What it makes passes openssl verify and loads in other mail programs.
 
+import { notInBuild } from "../base/build.ts";
 import { systemClock } from "../sys/clock.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { absolutePath } from "../sys/path.ts";
-import { parseCertWords, runCert } from "../tls/clerk.ts";
+import { AUTHORITIES } from "../tls/registry.ts";
 import { type Applet, EX } from "./applet.ts";
 
 const CERTIFICATES = "/etc/mail/certs";
@@ -49,7 +50,12 @@ There is no passphrase on keys: a gateway that starts alone cannot be asked for 
 exit status: 0; 64 usage; 70 it did not work, the reason is on standard error.
 `,
   async run(args, io) {
-    const words = parseCertWords(args);
+    const clerk = await AUTHORITIES[0]?.();
+    if (clerk === undefined) {
+      io.err(`postern cert: ${notInBuild("the certificate authority")}\n`);
+      return EX.UNAVAILABLE;
+    }
+    const words = clerk.parseCertWords(args);
     if (!words.ok) {
       io.err(`postern cert: ${words.error}\n${cert.help.split("\n\n")[0]}\n`);
       return EX.USAGE;
@@ -60,7 +66,7 @@ exit status: 0; 64 usage; 70 it did not work, the reason is on standard error.
         ["dir", "out", "key"].includes(k) ? absolutePath(io.cwd, v) : v,
       ]),
     );
-    const done = await runCert(
+    const done = await clerk.runCert(
       { ...words.value, values },
       {
         folder: `${CERTIFICATES}/ca`,

@@ -17,13 +17,14 @@ const entry = (names: string, summary: string, load: () => Promise<Applet>): App
 
 // biome-ignore format: one line each, the mark at the end
 export const APPLETS: readonly AppletEntry[] = [
-  entry("sendmail mailq smtpd", "Sendmail's command: deliver, daemon, queue, verify", async () => (await import("./sendmail.ts")).sendmail),
-  entry("cert", "a small certificate authority", async () => (await import("./cert.ts")).cert), // CONFIG_CA
+  entry("sendmail smtpd", "Sendmail's command: deliver, daemon, queue, verify", async () => (await import("./sendmail.ts")).sendmail),
+  entry("cert", "a small certificate authority", async () => (await import("./cert.ts")).cert), // CONFIG_APPLET_CERT
   entry("check", "say every error of a configuration", async () => (await import("./check.ts")).check), // CONFIG_APPLET_CHECK
   entry("config", "make, show and verify configuration images", async () => (await import("./config.ts")).config), // CONFIG_APPLET_CHECK
   entry("editmap", "query or edit one record of a lookup table", async () => (await import("./editmap.ts")).editmap), // CONFIG_APPLET_TABLES
   entry("features", "what this build contains and what it lacks", async () => (await import("./features.ts")).features),
   entry("m4", "compile sendmail.mc to sendmail.cf", async () => (await import("./m4.ts")).m4), // CONFIG_APPLET_CHECK
+  entry("mailq", "list the queue", async () => (await import("./sendmail.ts")).sendmail), // CONFIG_APPLET_MAILQ
   entry("mail.local", "put a message into mailboxes", async () => (await import("./maillocal.ts")).maillocal), // CONFIG_APPLET_MAIL_LOCAL
   entry("make", "rebuild tables that are older than their text", async () => (await import("./make.ts")).make), // CONFIG_APPLET_TABLES
   entry("makemap", "build a lookup table from text", async () => (await import("./makemap.ts")).makemap), // CONFIG_APPLET_TABLES

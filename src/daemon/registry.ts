@@ -3,6 +3,7 @@
 
 import { compileFound } from "../config/compile.ts"; // CONFIG_MC
 import type { FoundCompiler } from "../config/folder.ts";
+import { makeSmtpd } from "../smtpd/server.ts"; // CONFIG_LISTENER
 import type { AddressTest } from "./addresstest.ts";
 
 /** The sendmail.mc compiler; empty on a board that takes only compiled configurations. */
@@ -16,4 +17,9 @@ type AddressTester = (test: AddressTest, input: AsyncIterable<Buffer>) => Promis
 // biome-ignore format: one line each, the mark at the end
 export const ADDRESS_TESTERS: readonly (() => Promise<AddressTester>)[] = [
   async () => (await import("./addresstest.ts")).addressTest, // CONFIG_APPLET_TRACE
+];
+
+/** The SMTP server: listeners, and sessions on standard input (-bs). Empty on a board that only sends. */
+export const SERVERS: readonly (typeof makeSmtpd)[] = [
+  makeSmtpd, // CONFIG_LISTENER
 ];

@@ -2,11 +2,11 @@
 // Anything that cannot be right at start is said in lines and an exit status before anything is half started; without a usable spool
 // the gateway still answers, 421 and why (contract: the appliance is up).
 
-import { BUILD } from "../base/build.ts";
+import { BUILD, notInBuild } from "../base/build.ts";
 import { STOP_GRACE_MS } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { DaemonSpec } from "../config/configuration.ts";
-import { makeSmtpd, type Smtpd } from "../smtpd/server.ts";
+import type { Smtpd } from "../smtpd/server.ts";
 import type { Service } from "../smtpd/service.ts";
 import { systemClock } from "../sys/clock.ts";
 import { systemEntropy } from "../sys/entropy.ts";
@@ -22,6 +22,7 @@ import { foldersOf } from "./folders.ts";
 import { Gateway } from "./gateway.ts";
 import { type NotReady, readyConfiguration } from "./load.ts";
 import { confine, isRoot, parseUser, prepareFolders, type User } from "./privileges.ts";
+import { SERVERS } from "./registry.ts";
 import { thisMachine } from "./site.ts";
 import { submit } from "./submission.ts";
 import { closedIntake, closedPolicy, unavailableReply } from "./unavailable.ts";
@@ -144,7 +145,10 @@ export async function runDaemon(
   const reason = queue.value;
 
   const listening = line.mode === "daemon" || line.mode === "foreground";
-  const smtpd = listening ? makeSmtpd(serviceOf(gateway, reason)) : null;
+  const [makeSmtpd] = SERVERS;
+  const smtpd = listening && makeSmtpd !== undefined ? makeSmtpd(serviceOf(gateway, reason)) : null;
+  if (makeSmtpd === undefined && gateway.configuration.daemons.length > 0)
+    log.line(5, `${notInBuild("the SMTP server")}: the listeners of the configuration are not opened`);
   const life = new Life(gateway, smtpd, line, reason);
   const answering: Answering = {
     gateway,
@@ -161,8 +165,10 @@ export async function runDaemon(
         gateway.spool === null
           ? Promise.resolve({ id: "", status: 75, messages: [`the queue cannot be used: ${reason}`] })
           : submit({ site: gateway.site, intake: gateway.spool, clock }, submission, input),
-      session: (stream, name) =>
-        (smtpd ?? makeSmtpd(serviceOf(gateway, reason))).serve(stream, localOrigin(name)),
+      session: async (stream, name) => {
+        const server = smtpd ?? makeSmtpd?.(serviceOf(gateway, reason));
+        await server?.serve(stream, localOrigin(name));
+      },
     },
     clock,
     log,

@@ -1,5 +1,5 @@
-// The sides of TLS that this build has, one marked line each (scripts/features.ts).
-// The first entry of a list is the side; an empty list means that it is not in this build.
+// The parts of TLS that a board can leave out, one marked line each (scripts/features.ts).
+// The first entry of a list is asked; an empty list means that the part is not in this build.
 
 import { loadClientTls } from "./client.ts"; // CONFIG_TLS_CLIENT
 import { loadServerTls } from "./server.ts"; // CONFIG_TLS_SERVER
@@ -12,4 +12,9 @@ export const CLIENT_SIDES: readonly (typeof loadClientTls)[] = [
 /** STARTTLS and implicit TLS for clients. */
 export const SERVER_SIDES: readonly (typeof loadServerTls)[] = [
   loadServerTls, // CONFIG_TLS_SERVER
+];
+
+/** The certificate authority, loaded when it is asked for. */
+export const AUTHORITIES: readonly (() => Promise<typeof import("./clerk.ts")>)[] = [
+  () => import("./clerk.ts"), // CONFIG_CA
 ];
