@@ -115,6 +115,10 @@ export interface ConnectPlan {
   /** Name to ask for (SNI); not sent when it is an address or "". */
   readonly servername: string;
   readonly timeoutMs: number;
+  /** A session of an earlier connection to the same host with the same context, to resume. */
+  readonly session?: Buffer | undefined;
+  /** Told each session that the host gives, for the next time. */
+  readonly onSession?: (session: Buffer) => void;
 }
 
 /** The server's side of a handshake on `socket`, whose listeners the caller has removed. */
@@ -134,15 +138,18 @@ export function acceptTls(socket: Duplex, plan: AcceptPlan): Promise<Result<TLSS
 
 /** The client's side. The certificate is judged by the caller (peerVerifyError), never by dropping the connection. */
 export function startTls(socket: Duplex, plan: ConnectPlan): Promise<Result<TLSSocket>> {
-  return handshake(socket, "secureConnect", plan.timeoutMs, () =>
-    connect({
+  return handshake(socket, "secureConnect", plan.timeoutMs, () => {
+    const tls = connect({
       socket,
       secureContext: plan.context,
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
+      ...(plan.session === undefined ? {} : { session: plan.session }),
       ...(plan.servername === "" || isIP(plan.servername) !== 0 ? {} : { servername: plan.servername }),
-    }),
-  );
+    });
+    if (plan.onSession !== undefined) tls.on("session", plan.onSession);
+    return tls;
+  });
 }
 
 function handshake(

@@ -1,7 +1,7 @@
 // A scripted next hop on loopback: answers each command as the test says, records every byte, closes with the test.
 
 import { createServer, type Server, type Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 
 /** What the peer does at a step: lines to send, then perhaps close; null says nothing at all. */
 export type Act = { readonly say?: string; readonly close?: boolean } | null;
@@ -46,6 +46,8 @@ export interface Script {
   readonly path?: string;
   /** STARTTLS works with these. */
   readonly tls?: { readonly key: string; readonly cert: string };
+  /** All connections share one context, so that sessions can be resumed. */
+  readonly sharedTls?: boolean;
   /** LMTP: one answer per accepted recipient after the dot. */
   readonly lmtp?: boolean;
 }
@@ -77,6 +79,14 @@ export function startPeer(script: Script): Promise<Peer> {
     if (script.path !== undefined) server.listen(script.path, ready);
     else server.listen(0, script.address ?? "127.0.0.1", ready);
   });
+}
+
+const contexts = new Map<string, SecureContext>();
+
+function shared(pair: { readonly key: string; readonly cert: string }): SecureContext {
+  const made = contexts.get(pair.cert) ?? createSecureContext(pair);
+  contexts.set(pair.cert, made);
+  return made;
 }
 
 function usual(step: Step, line: string, script: Script): string {
@@ -132,7 +142,8 @@ function serve(raw: Socket, script: Script, seen: Seen, connection: number): voi
     ) {
       socket.write("220 2.0.0 ready\r\n");
       socket.removeAllListeners("data");
-      socket = new TLSSocket(raw, { isServer: true, ...script.tls });
+      const context = script.sharedTls === true ? { secureContext: shared(script.tls) } : script.tls;
+      socket = new TLSSocket(raw, { isServer: true, ...context });
       socket.on("error", () => socket.destroy());
       socket.on("data", take);
       return;

@@ -204,6 +204,32 @@ test("TLS_Rcpt refuses one recipient and lets the other through", async () => {
   }
 });
 
+test("the second connection to a host resumes the TLS session, and says the same of its certificate", async () => {
+  const seen: unknown[] = [];
+  const inner = tls();
+  const upgrade: TlsNeeds["upgrade"] = async (socket, name, ms) => {
+    const done = await inner.upgrade(socket, name, ms);
+    if (done.ok) seen.push(done.value.facts);
+    return done;
+  };
+  // TLS 1.3 gives its tickets after the handshake: a round of commands on the first connection brings them.
+  const { outcomes } = await run(
+    { ...OFFER, sharedTls: true },
+    { tls: { ...inner, upgrade }, options: { ...QUICK, ConnectionCacheSize: 0 } },
+    3,
+  );
+  assert.deepEqual(
+    outcomes.map((o) => o.kind),
+    ["delivered", "delivered", "delivered"],
+  );
+  const facts = seen as { resumed: boolean; verify: string; fingerprint: string }[];
+  assert.deepEqual(
+    facts.map((f) => f.resumed),
+    [false, true, true],
+  );
+  assert.equal(new Set(facts.map((f) => `${f.verify} ${f.fingerprint}`)).size, 1);
+});
+
 // ---- AUTH ----
 
 const JOE: AuthInfo = {
