@@ -11,12 +11,12 @@ import { sleep, systemClock } from "../sys/clock.ts";
 import { makeDuplex } from "../sys/duplex.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { PasswdFile } from "../sys/identity.ts";
-import { currentUser, setEffectiveUser } from "../sys/process.ts";
+import { becomeUser, currentUser } from "../sys/process.ts";
 import type { CommandLine } from "./commandline.ts";
 import { type Folders, foldersOf } from "./folders.ts";
 import { Gateway } from "./gateway.ts";
 import { type NotReady, type Ready, readyConfiguration } from "./load.ts";
-import { isRoot, parseUser, prepareFolders } from "./privileges.ts";
+import { confine, isRoot, parseUser, prepareFolders } from "./privileges.ts";
 import { SERVERS } from "./registry.ts";
 import { localOrigin, makeLog } from "./run.ts";
 import { thisMachine } from "./site.ts";
@@ -80,7 +80,13 @@ export async function withoutDaemon<T>(
     uid: user?.value.uid ?? -1,
   });
   if (!gateway.ok) return gateway;
-  if (user !== null) setEffectiveUser(user.value.uid, user.value.gid);
+  // For good: programs that a job starts must not find root in reserve.
+  const jailed = confine(folders, gateway.value.around.log);
+  if (!jailed.ok) return jailed;
+  if (user !== null) {
+    const dropped = becomeUser(user.value.uid, user.value.gid);
+    if (!dropped.ok) return dropped;
+  }
   const opened = await gateway.value.openSpool();
   if (!opened.ok) return err(`${folders.queue}: ${opened.error}`);
   try {
