@@ -28,6 +28,8 @@ export interface Delivery {
   readonly unsafe: boolean;
   readonly notify?: readonly NotifyWord[];
   readonly orcpt?: string;
+  /** Equal for hosts that are served by the same machines: such deliveries share a transaction. Not stored: the host serves after a restart. */
+  readonly signature?: string;
   state: DeliveryState;
   /** Last enhanced status and words ("4.4.1", "Deferred: Connection refused by x."). */
   status: string;

@@ -62,6 +62,7 @@ async function expandOne(
         unsafe,
         ...(notify === undefined ? {} : { notify }),
         ...(orcpt === undefined ? {} : { orcpt }),
+        ...(d.signature === undefined ? {} : { signature: d.signature }),
       },
       null,
     ]);

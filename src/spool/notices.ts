@@ -56,10 +56,16 @@ function wants(delivery: Delivery, word: "SUCCESS" | "FAILURE" | "DELAY"): boole
   return delivery.notify === undefined ? word !== "SUCCESS" : delivery.notify.includes(word);
 }
 
+/** As the client named them, whichever was first to fail. */
+function inOrder(reports: readonly Report[]): readonly Report[] {
+  return [...reports].sort((a, b) => a.delivery.index - b.delivery.index);
+}
+
 function toRecipient(report: Report, action: NoticeRecipient["action"]): NoticeRecipient {
   const { delivery, outcome: o } = report;
   return {
     address: delivery.address,
+    actual: delivery.user,
     via: delivery.via,
     ...(delivery.orcpt === undefined ? {} : { orcpt: delivery.orcpt }),
     action,
@@ -92,7 +98,7 @@ export class Notices {
     );
     let told = true;
     if (done.length > 0 && !this.#deps.settings.noReceipts && entry.sender !== "") {
-      const recipients = done.map((r) => toRecipient(r, actionOf(r)));
+      const recipients = inOrder(done).map((r) => toRecipient(r, actionOf(r)));
       told = await this.#send("success", entry, recipients, entry.sender, 0, load);
     }
     // An owner- alias makes its own sender; each sender is told of its own deliveries.
@@ -114,7 +120,7 @@ export class Notices {
     load: () => Promise<Lookup<Content>>,
   ): Promise<boolean> {
     const { settings, log } = this.#deps;
-    const recipients = reports.map((r) => toRecipient(r, "failed"));
+    const recipients = inOrder(reports).map((r) => toRecipient(r, "failed"));
     const lateMs = reports.reduce((most, r) => Math.max(most, r.expiredMs ?? 0), 0);
     if (sender === DOUBLE_BOUNCE_SENDER || entry.sender === DOUBLE_BOUNCE_SENDER) {
       log.line(1, `${entry.id}: double bounce dropped: ${recipients[0]?.transcript.at(-1) ?? ""}`);
@@ -142,6 +148,8 @@ export class Notices {
     load: () => Promise<Lookup<Content>>,
   ): Promise<boolean> {
     if (entry.sender === "" || entry.sender === DOUBLE_BOUNCE_SENDER || entry.precedence < 0) return true;
+    // As Sendmail: those who run lists are not warned.
+    if (/^owner-|-request$/i.test(entry.sender)) return true;
     const late = waiting.filter((d) => wants(d, "DELAY"));
     if (late.length === 0) return true;
     const recipients = late.map((delivery) =>
@@ -224,6 +232,8 @@ export class Notices {
     const { settings } = this.#deps;
     if (kind === "success" || kind === "delayed") return null;
     if (settings.noBodyReturn || original.envelope.ret === "HDRS") return null;
+    // Lists, bulk and junk mail come back without their body.
+    if (original.envelope.precedence < 0) return null;
     if (original.body.size > NOTICE_ORIGINAL_BYTES_MAX) return null;
     return original.body.pieces ?? piecesOf(original.body);
   }

@@ -17,6 +17,8 @@ export interface RoutedDelivery {
   /** undefined: as the envelope recipient's. */
   readonly notify?: Recipient["notify"];
   readonly orcpt?: string;
+  /** Equal for hosts that are served by the same machines (Sendmail's host signature); undefined: the host itself. */
+  readonly signature?: string;
 }
 
 export interface RoutedError {

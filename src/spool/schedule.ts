@@ -35,6 +35,8 @@ export interface RunReport {
   readonly tried: number;
 }
 
+/** Milliseconds that attempts have to end after they were told to. */
+const ABORT_GRACE_MS = 2000;
 /** Rounds of one queue run that are under way at the same time. */
 const ROUNDS_AT_A_TIME = 256;
 
@@ -414,7 +416,14 @@ export class Schedule {
     this.#timer = null;
     this.#deps.dispatcher.stop();
     const cancel = this.#deps.clock.after(graceMs, () => this.#abort.abort());
-    await this.settled();
+    // A mailer that does not end when told costs a second copy of its messages, not a gateway that never stops.
+    await new Promise<void>((resolve) => {
+      const giveUp = this.#deps.clock.after(graceMs + ABORT_GRACE_MS, resolve);
+      void this.settled().then(() => {
+        giveUp();
+        resolve();
+      });
+    });
     cancel();
   }
 }
@@ -427,7 +436,8 @@ export function groupsOf(
 ): Group[] {
   const byKey = new Map<string, Delivery[]>();
   for (const delivery of deliveries) {
-    const key = `${delivery.mailer}\0${delivery.host.toLowerCase()}\0${delivery.sender}`;
+    const where = delivery.signature ?? delivery.host.toLowerCase();
+    const key = `${delivery.mailer}\0${where}\0${delivery.sender}`;
     const list = byKey.get(key);
     if (list === undefined) byKey.set(key, [delivery]);
     else list.push(delivery);
