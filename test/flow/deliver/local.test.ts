@@ -1,7 +1,7 @@
 // Local delivery on a real file system: mailboxes, Maildirs, files of aliases, programs; and everything that must be refused.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -313,6 +313,34 @@ for (const { name, path, prepare } of ATTACKS)
     assert.deepEqual(readdirSync(outside), ["victim"]);
     assert.equal(readFileSync(join(outside, "victim"), "latin1"), "");
   });
+
+test("a file that is swapped for a link and back all the time never leads outside", async () => {
+  const path = join(files, "raced");
+  const swapper = spawn(
+    "sh",
+    [
+      "-c",
+      `while :; do ln -sfn ${outside}/victim ${path}; rm -f ${path}; : > ${path}; chmod 600 ${path}; rm -f ${path}; done`,
+    ],
+    { stdio: "ignore" },
+  );
+  const ended = new Promise<void>((resolve) => swapper.on("exit", () => resolve()));
+  try {
+    const mailer = new FileMailer(needs(), FILE, new Turns());
+    for (let i = 0; i < 300; i++) {
+      const [outcome] = await mailer.deliver(attempt({ to: ["/files/raced"] }));
+      assert.ok(
+        outcome?.kind === "delivered" || outcome?.text === "Can't create output",
+        JSON.stringify(outcome),
+      );
+    }
+  } finally {
+    swapper.kill("SIGKILL");
+    await ended;
+  }
+  assert.deepEqual(readdirSync(outside), ["victim"]);
+  assert.equal(readFileSync(join(outside, "victim"), "latin1"), "");
+});
 
 test("a device and somebody else's file are refused", { skip: process.getuid?.() !== 0 }, async () => {
   try {

@@ -380,3 +380,103 @@ test("8-bit bodies: converted for a host without 8BITMIME when labelled, raw whe
     await eight.close();
   }
 });
+
+const GREETINGS: { name: string; script: Script }[] = [
+  { name: "a banner of many lines", script: { greeting: "220-one\r\n220-two\r\n220 three ESMTP" } },
+  { name: "a banner of 600 bytes", script: { greeting: `220 ${"x".repeat(600)}` } },
+  {
+    name: "an EHLO list of 150 lines",
+    script: { extensions: Array.from({ length: 150 }, (_, i) => `X-${i} ${"y".repeat(50)}`) },
+  },
+  {
+    name: "EHLO keywords of JavaScript",
+    script: { extensions: ["__proto__", "constructor", "toString 7", "PIPELINING"] },
+  },
+  { name: "EHLO keywords in lower case", script: { extensions: ["pipelining", "size 100000", "dsn"] } },
+  { name: "SIZE without a number", script: { extensions: ["SIZE", "SIZE 0"] } },
+  { name: "SIZE that is no number", script: { extensions: ["SIZE -1e9x"] } },
+];
+
+for (const { name, script } of GREETINGS)
+  test(`a strange but legal host gets the mail: ${name}`, async () => {
+    const peer = await startPeer(script);
+    try {
+      const mailer = rig([host(peer.port)]).mailer();
+      const [outcome] = await mailer.deliver(attempt());
+      assert.ok(outcome?.text.startsWith("Sent"), JSON.stringify(outcome));
+      await mailer.close();
+    } finally {
+      await peer.close();
+    }
+  });
+
+test("over IPv6 too, with the address in relay=", async () => {
+  const peer = await startPeer({ address: "::1" });
+  try {
+    const mailer = rig([{ name: "::1", shown: "[IPv6:::1]", port: peer.port }]).mailer();
+    const [outcome] = await mailer.deliver(attempt());
+    assert.equal(outcome?.kind, "delivered", JSON.stringify(outcome));
+    assert.equal(outcome?.relay, "[IPv6:::1] [::1]");
+    await mailer.close();
+  } finally {
+    await peer.close();
+  }
+});
+
+test("smtp says HELO unless the greeting says ESMTP, esmtp says EHLO at once", async () => {
+  for (const [flags, greeting, first] of [
+    ["mDFMuX", "220 peer.example ready", "HELO here.example"],
+    ["mDFMuX", "220 peer.example ESMTP ready", "EHLO here.example"],
+    ["mDFMuXa", "220 peer.example ready", "EHLO here.example"],
+  ] as const) {
+    const peer = await startPeer({ greeting });
+    try {
+      const mailer = rig([host(peer.port)]).mailer({ flags });
+      const [outcome] = await mailer.deliver(attempt());
+      assert.equal(outcome?.kind, "delivered");
+      assert.equal(peer.seen.commands[0], first);
+      await mailer.close();
+    } finally {
+      await peer.close();
+    }
+  }
+});
+
+test("a port in A= or at the host is the port of the connection; m= ends a connection after so many messages", async () => {
+  const peer = await startPeer({});
+  try {
+    const candidate = { name: "peer.example", shown: "peer.example.", port: 0 };
+    const mailer = rig([candidate]).mailer({ args: `TCP $h ${peer.port}`, messagesMax: 2 });
+    for (let i = 0; i < 5; i++) assert.equal((await mailer.deliver(attempt()))[0]?.kind, "delivered");
+    assert.equal(peer.seen.connections, 3);
+    await mailer.close();
+  } finally {
+    await peer.close();
+  }
+});
+
+test("giving up before the message is sent ends the attempt; giving up later does not change its result", async () => {
+  const controller = new AbortController();
+  const peer = await startPeer({ answer: (at) => (at === "RCPT" ? null : undefined) });
+  const slow = await startPeer({
+    answer(at) {
+      if (at === ".") later.abort();
+      return undefined;
+    },
+  });
+  const later = new AbortController();
+  try {
+    const waiting = rig([host(peer.port)])
+      .mailer()
+      .deliver(attempt({ signal: controller.signal }));
+    setTimeout(() => controller.abort(), 100);
+    assert.equal((await waiting)[0]?.kind, "deferred");
+    const [outcome] = await rig([host(slow.port)])
+      .mailer()
+      .deliver(attempt({ signal: later.signal }));
+    assert.equal(outcome?.kind, "delivered", JSON.stringify(outcome));
+  } finally {
+    await peer.close();
+    await slow.close();
+  }
+});
