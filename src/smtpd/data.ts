@@ -54,8 +54,8 @@ async function open(session: Session, transaction: Transaction): Promise<void> {
 }
 
 function gateLimits(session: Session): GateLimits {
-  const { sizeMax, headerMax, strictEightBit } = session.settings;
-  return { sizeMax, headerMax, watchEightBit: strictEightBit };
+  const { sizeMax, headerMax, strictEightBit, sevenBit } = session.settings;
+  return { sizeMax, headerMax, watchEightBit: strictEightBit, sevenBit };
 }
 
 /** The gate has closed: answers, and drops the transaction. */
@@ -114,7 +114,7 @@ async function commit(
 ): Promise<void> {
   // From here on the draft is the intake's: a client that leaves now may find its message delivered.
   transaction.draft = null;
-  const origin = originOf(session);
+  const origin = originOf(session, transaction);
   const raw = gate.header();
   const { service } = session;
   const named = transaction.sender !== "" && lacksSender(raw);
@@ -125,10 +125,10 @@ async function commit(
     version: service.version,
     cfVersion: service.config.texts.cfVersion || service.version,
     origin,
-    sender: transaction.sender,
+    sender: asBytes(transaction.sender),
     fullName: fullName ?? "",
     alone: transaction.unknownRecipients === 0,
-    recipients: transaction.recipients.map((recipient) => recipient.address),
+    recipients: transaction.recipients.map((recipient) => asBytes(recipient.address)),
     wallMs: service.clock.wallMs(),
     noRecipientAction: service.config.options.NoRecipientAction,
     fromInBrackets: service.config.texts.fromHeader === "<$g>",
@@ -144,6 +144,11 @@ async function commit(
   }
 }
 
+/** Headers are built of one character per byte: an address of RFC 6531 goes in as its UTF-8 bytes. */
+function asBytes(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}
+
 /** authwarnings: what is doubtful about the client goes on top of its header (semantics section 17). */
 function warned(session: Session, header: Buffer): Buffer {
   if (session.protocol !== "" || session.local || !session.settings.privacy.has("authwarnings"))
@@ -152,20 +157,21 @@ function warned(session: Session, header: Buffer): Buffer {
   return Buffer.concat([Buffer.from(line, "latin1"), header]);
 }
 
-/** "ESMTP" with S for TLS and A for AUTH (RFC 3848). */
-function protocolOf(session: Session): string {
+/** "ESMTP" with S for TLS and A for AUTH (RFC 3848), "UTF8SMTP" likewise (RFC 6531 4.3). */
+function protocolOf(session: Session, transaction: Transaction): string {
   if (session.protocol !== "ESMTP") return "SMTP";
-  return `ESMTP${session.encrypted ? "S" : ""}${session.client.auth === undefined ? "" : "A"}`;
+  const base = transaction.parameters.smtpUtf8 ? "UTF8SMTP" : "ESMTP";
+  return `${base}${session.encrypted ? "S" : ""}${session.client.auth === undefined ? "" : "A"}`;
 }
 
-function originOf(session: Session): Origin {
+function originOf(session: Session, transaction: Transaction): Origin {
   const { client } = session;
   return {
     helo: client.helo === "" ? client.name : client.helo,
     clientName: client.name,
     clientAddress: client.address,
     clientResolve: client.resolve,
-    protocol: protocolOf(session),
+    protocol: protocolOf(session, transaction),
     daemon: session.daemon.name,
     ...(client.auth === undefined ? {} : { auth: client.auth }),
     ...(client.tls === undefined

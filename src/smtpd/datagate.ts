@@ -35,6 +35,8 @@ export interface GateLimits {
   readonly headerMax: number;
   /** Look for bytes above 127 (EightBitMode strict); costs a second look at each byte. */
   readonly watchEightBit?: boolean;
+  /** Take the eighth bit off each byte (SevenBitInput). */
+  readonly sevenBit?: boolean;
 }
 
 /** Takes body bytes in wire form; a promise asks the caller to wait (back-pressure). */
@@ -76,6 +78,7 @@ export class DataGate {
   readonly #lineMax: number;
   readonly #sink: BodySink;
   readonly #watchEightBit: boolean;
+  readonly #sevenBit: boolean;
   #scan = LINE_START;
   /** Wire bytes of earlier chunks; at the end without the dot line. */
   #wire = 0;
@@ -95,6 +98,7 @@ export class DataGate {
     this.#lineMax = Math.max(this.#headerMax, 2 * HEADER_NAME_BYTES_MAX);
     this.#sink = sink;
     this.#watchEightBit = limits.watchEightBit === true;
+    this.#sevenBit = limits.sevenBit === true;
   }
 
   /** Message bytes so far: CRLF counts two, stuffing dots none. */
@@ -118,7 +122,7 @@ export class DataGate {
 
   /** Takes `chunk` from `from` on; returns the index after the last byte that belongs to the message. */
   feed(chunk: Buffer, from: number): number {
-    const end = this.#scanChunk(chunk, from);
+    const end = this.#scanChunk(this.#sevenBit ? Buffer.from(chunk.map((c) => c & 0x7f)) : chunk, from);
     if (this.#watchEightBit && !this.hasEightBit)
       for (let i = from; i < end; i++) if ((chunk[i] as number) > 127) this.hasEightBit = true;
     return end;

@@ -54,6 +54,7 @@ export function mailVerb(session: Session, argument: string): Promise<void> | un
     session.say(source.error);
     return undefined;
   }
+  if (parameters.value.smtpUtf8) session.utf8 = true;
   return check(session, source.value.address, source.value.typed, parameters.value);
 }
 

@@ -69,6 +69,8 @@ export class Session {
   /** MAIL, EXPN, VRFY or ETRN was used: the connection had a purpose. */
   usedFor = false;
   closed = false;
+  /** SMTPUTF8 was used: addresses are text now, and replies are UTF-8. */
+  utf8 = false;
 
   #input: Buffer = NOTHING;
   #at = 0;
@@ -201,8 +203,8 @@ export class Session {
     if (this.#out === "" || this.closed) return;
     const out = this.#out;
     this.#out = "";
-    // Lines are bytes of the client's as often as text: latin1 unless something wider is in them (SMTPUTF8).
-    this.wire.write(Buffer.from(out, isWide(out) ? "utf8" : "latin1"));
+    // What is shown back are the client's bytes, one character each, unless it speaks RFC 6531.
+    this.wire.write(Buffer.from(out, this.utf8 ? "utf8" : "latin1"));
   }
 
   /** Sends what is to be said and ends the session. */
@@ -497,9 +499,4 @@ export class Session {
     this.answer(421, "4.3.0", `${this.hostName} Internal error, closing connection`);
     this.close();
   }
-}
-
-function isWide(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0xff) return true;
-  return false;
 }

@@ -23,12 +23,9 @@ export interface Settings {
   readonly requestClientCert: boolean;
   /** EightBitMode strict: 8-bit bytes only when BODY=8BITMIME was declared. */
   readonly strictEightBit: boolean;
+  /** SevenBitInput: the eighth bit of message data is taken off. */
+  readonly sevenBit: boolean;
   readonly greeting: string;
-}
-
-/** Options that not every build of the option table has; off when it does not. */
-function flag(config: Configuration, name: string): boolean {
-  return new Map<string, unknown>(Object.entries(config.options)).get(name) === true;
 }
 
 export function settingsOf(config: Configuration): Settings {
@@ -47,10 +44,11 @@ export function settingsOf(config: Configuration): Settings {
     authTimeoutMs: o["Timeout.auth"],
     tlsTimeoutMs: o["Timeout.starttls"],
     deliverByMin: Math.ceil(o.DeliverByMin / 1000),
-    smtpUtf8: flag(config, "SMTPUTF8"),
-    requireTls: flag(config, "RequireTLS"),
+    smtpUtf8: o.SMTPUTF8,
+    requireTls: o.RequireTLS,
     requestClientCert: !o.TLSSrvOptions.includes("V"),
     strictEightBit: o.EightBitMode === "strict",
+    sevenBit: o.SevenBitInput,
     greeting: o.SmtpGreetingMessage,
   };
 }
