@@ -4,21 +4,23 @@
 import { reply } from "../mail/reply.ts";
 import { checkCompat } from "../policy/compat.ts";
 import { expandRecipient, verifyRecipient } from "../route/expand.ts";
+import { hostSignature } from "../route/mx.ts";
 import { hasFlag, prefixed, senderFullName } from "../route/resolve.ts";
+import type { Trace } from "../route/run.ts";
 import type { Site } from "../route/site.ts";
 import type { Routes, VerifiedAddress } from "../smtpd/service.ts";
-import type { RoutedError, Router } from "../spool/router.ts";
+import type { RoutedDelivery, RoutedError, Router } from "../spool/router.ts";
 
 /** Codes of a reply that will be another one later. */
 function temporary(code: number): boolean {
   return code >= 400 && code < 500;
 }
 
-/** The spool's Router over a site. `site()` is asked each time, so that a reload is seen by mail that waits. */
-export function makeRouter(site: () => Site): Router {
+/** The spool's Router over a site. `site()` is asked each time, so that a reload is seen by mail that waits. `trace` hears each rule. */
+export function makeRouter(site: () => Site, trace?: Trace): Router {
   return {
     async expand(recipient, sender) {
-      const expansion = await expandRecipient(site(), recipient);
+      const expansion = await expandRecipient(site(), recipient, { trace });
       const waiting = expansion.deliveries.filter((d) => d.wait !== "");
       const errors: RoutedError[] = expansion.errors.map((e) => ({
         permanent: !temporary(e.reply.code),
@@ -68,9 +70,16 @@ export function makeRouter(site: () => Site): Router {
           ...(d.notify === undefined ? {} : { notify: d.notify }),
           ...(d.orcpt === undefined ? {} : { orcpt: d.orcpt }),
         }));
-      return { deliveries, errors };
+      return { deliveries: await Promise.all(deliveries.map((d) => signed(site(), d))), errors };
     },
   };
+}
+
+/** The delivery with its host's signature, where a mailer looks hosts up in DNS. */
+async function signed(site: Site, delivery: RoutedDelivery): Promise<RoutedDelivery> {
+  const spec = site.mailers.get(delivery.mailer);
+  if (spec === undefined || spec.kind !== "smtp") return delivery;
+  return { ...delivery, signature: await hostSignature(site, delivery.host, !spec.flags.includes("0")) };
 }
 
 /** What sessions ask of routing. */

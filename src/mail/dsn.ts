@@ -7,6 +7,8 @@ import { formatDate } from "./date.ts";
 export interface NoticeRecipient {
   /** The final recipient. */
   readonly address: string;
+  /** Whom the mailer was to give it to, when that differs: the user of the routed triple. */
+  readonly actual?: string;
   /** The alias it came from, "" when direct. */
   readonly via: string;
   /** ORCPT as received (`type;xtext`). */
@@ -253,10 +255,12 @@ function recipientFields(facts: NoticeFacts, r: NoticeRecipient): string[] {
   const lines: string[] = [];
   if (r.orcpt !== undefined) lines.push(`Original-Recipient: ${clean(originalRecipient(r.orcpt))}`);
   const final = r.via !== "" ? r.via : r.address;
-  lines.push(`Final-Recipient: RFC822; ${clean(final)}`);
+  lines.push(`Final-Recipient: RFC822; ${clean(actualAddress(facts, final))}`);
   // Sendmail names it also when it is the final recipient itself.
   if (facts.hideActualRecipient !== true)
-    lines.push(`X-Actual-Recipient: ${actualType(r.address)}; ${clean(actualAddress(facts, r.address))}`);
+    lines.push(
+      `X-Actual-Recipient: ${actualType(r.actual ?? r.address)}; ${clean(actualAddress(facts, r.actual ?? r.address))}`,
+    );
   lines.push(`Action: ${ACTIONS[r.action]}`, `Status: ${r.status}`);
   if (r.remote !== "") lines.push(`Remote-MTA: DNS; ${clean(r.remote)}`);
   if (r.diagnostic !== "") lines.push(`Diagnostic-Code: ${r.diagnosticType}; ${clean(r.diagnostic)}`);

@@ -185,6 +185,25 @@ async function answerPart(site: Site, part: Part, entropy: Entropy, lookupMx: bo
 }
 
 /**
+ * A text that is equal for hosts served by the same machines in the same order (Sendmail's host signature), so that their recipients
+ * share a transaction; the host itself, folded, where MX records do not say.
+ */
+export async function hostSignature(site: Site, host: string, lookupMx: boolean): Promise<string> {
+  const own = host.toLowerCase().replace(/\.$/, "");
+  if (!lookupMx || own === "" || own.includes("[") || own.includes(":")) return own;
+  const list = await site.resolver.mx(own);
+  if (list.kind !== "found" || list.value.some((record) => isUs(site, record.exchange))) return own;
+  const sorted = [...list.value].sort(
+    (a, b) => a.preference - b.preference || (a.exchange.toLowerCase() < b.exchange.toLowerCase() ? -1 : 1),
+  );
+  const groups = sorted.map((record, i) => {
+    const equal = i > 0 && sorted[i - 1]?.preference === record.preference;
+    return `${equal ? "," : ":"}${record.exchange.toLowerCase()}`;
+  });
+  return groups.join("") || own;
+}
+
+/**
  * The hosts for `host` of a decision. `lookupMx` false (mailer flag "0", or LMTP): addresses only. Answers of the parts of a list are
  * tried in order; the first failure is the answer when no part has a host.
  */
