@@ -371,9 +371,10 @@ class Transaction {
     let line = `MAIL From:<${sender}>`;
     if (extensions.has("SIZE")) line += ` SIZE=${payloadSize(payload)}`;
     if (extensions.has("8BITMIME")) {
-      // Unlabelled 8-bit bytes are not declared, unless EightBitMode says that they are MIME.
+      // Unlabelled 8-bit bytes are not declared, unless EightBitMode says that they are MIME; a label without them is taken back.
       const mimify = payload.body.eightBit && this.#needs.options.EightBitMode.startsWith("mim");
-      const body = envelope.body ?? (mimify ? "8BITMIME" : undefined);
+      const declared = envelope.body === "8BITMIME" && !payload.body.eightBit ? "7BIT" : envelope.body;
+      const body = declared ?? (mimify ? "8BITMIME" : undefined);
       if (body !== undefined) line += ` BODY=${body}`;
     }
     if (envelope.smtpUtf8) line += " SMTPUTF8";
