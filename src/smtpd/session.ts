@@ -15,22 +15,18 @@ import type { DaemonSpec } from "../config/configuration.ts";
 import { formatReply, type Reply, reply } from "../mail/reply.ts";
 import type { Client } from "../policy/policy.ts";
 import type { AuthExchange } from "./auth.ts";
+import { dispatch } from "./dispatch.ts";
 import type { Guesses } from "./guesses.ts";
+import { Input } from "./input.ts";
+import { Patience } from "./patience.ts";
 import type { Service } from "./service.ts";
 import type { Settings } from "./settings.ts";
 import { Throttle, type ThrottleName } from "./throttle.ts";
 import type { Fate, Transaction } from "./transaction.ts";
-import { verbNamed } from "./verbs.ts";
 import type { Wire } from "./wire.ts";
-import { describe, isBlank, shortened } from "./wording.ts";
+import { describe } from "./wording.ts";
 
-const LF = 10;
-const CR = 13;
 const LINE_END_BYTES = 2;
-const NOTHING = Buffer.alloc(0);
-/** First words of other protocols: a browser or worm that was made to talk to us (reliability TLS-07). */
-const FOREIGN_VERBS = new Set(["GET", "POST", "CONNECT", "USER"]);
-
 /** What is known when a connection is there and nothing was said. */
 export interface SessionStart {
   readonly client: Client;
@@ -69,11 +65,12 @@ export class Session {
   /** MAIL, EXPN, VRFY or ETRN was used: the connection had a purpose. */
   usedFor = false;
   closed = false;
+  /** For the log: what the client said last. */
+  lastVerb = "startup";
   /** SMTPUTF8 was used: addresses are text now, and replies are UTF-8. */
   utf8 = false;
 
-  #input: Buffer = NOTHING;
-  #at = 0;
+  readonly #input = new Input();
   #out = "";
   #busy = true;
   #running = false;
@@ -82,10 +79,8 @@ export class Session {
   #stopping = false;
   #badCommands = 0;
   #commands = 0;
-  /** Monotonic milliseconds after which the client has kept us waiting too long; 0: it owes us nothing. */
-  #deadlineMs = 0;
+  readonly #patience: Patience;
   #sleepers = new Set<() => void>();
-  #lastVerb = "startup";
   /** policy.connect() was asked, so policy.closed() is owed. */
   #counted = false;
   #arrived: (() => void) | null = null;
@@ -102,33 +97,28 @@ export class Session {
     this.wire = wire;
     this.who = describe(start.client, start.local);
     this.throttle = new Throttle(settings.noopMax);
+    this.#patience = new Patience(service.clock);
   }
 
   /** Reads commands from now on; the greeting was sent. */
   open(): void {
     this.#busy = false;
-    this.#expect(this.settings.commandTimeoutMs);
+    this.#patience.expect(this.settings.commandTimeoutMs);
     this.#run();
   }
 
   /** True when bytes arrived that nobody has read: pipelining where it is not allowed. */
   get inputWaiting(): boolean {
-    return this.#at < this.#input.length;
-  }
-
-  get lastVerb(): string {
-    return this.#lastVerb;
+    return this.#input.waiting > 0;
   }
 
   /** Bytes from the peer. */
   feed(chunk: Buffer): void {
     if (this.closed) return;
-    if (this.#at >= this.#input.length) this.#input = chunk;
-    else this.#input = Buffer.concat([this.#input.subarray(this.#at), chunk]);
-    this.#at = 0;
+    this.#input.add(chunk);
     this.#arrived?.();
     if (this.#busy || this.#stalled) {
-      if (this.#input.length > COMMANDS_WAITING_BYTES_MAX) this.wire.pause();
+      if (this.#input.waiting > COMMANDS_WAITING_BYTES_MAX) this.wire.pause();
       return;
     }
     this.#run();
@@ -152,18 +142,17 @@ export class Session {
     if (this.closed) return;
     this.log(
       this.transaction === null ? 20 : 2,
-      `lost input channel from ${this.who} to ${this.daemon.name} after ${this.#lastVerb}`,
+      `lost input channel from ${this.who} to ${this.daemon.name} after ${this.lastVerb}`,
     );
     this.#finish();
   }
 
   /** Called about once a second: ends sessions whose client owes us something for too long. */
   tick(nowMs: number): void {
-    if (this.closed || this.#deadlineMs === 0 || nowMs < this.#deadlineMs) return;
-    const gate = this.transaction?.gate;
+    if (this.closed) return;
     // A message that comes at a fair rate may take as long as it is large (reliability RES-02).
-    if (gate != null && nowMs < this.#deadlineMs + (gate.size / DATA_RATE_BYTES_PER_SECOND_MIN) * 1000)
-      return;
+    const graceMs = ((this.transaction?.gate?.size ?? 0) / DATA_RATE_BYTES_PER_SECOND_MIN) * 1000;
+    if (!this.#patience.over(nowMs, graceMs)) return;
     this.log(
       1,
       `timeout waiting for input from ${this.who} during ${this.transaction?.gate ? "message collect" : "server cmd read"}`,
@@ -217,9 +206,8 @@ export class Session {
 
   #finish(): void {
     this.closed = true;
-    this.#deadlineMs = 0;
-    this.#input = NOTHING;
-    this.#at = 0;
+    this.#patience.nothing();
+    this.#input.clear();
     this.transaction?.drop();
     this.transaction = null;
     this.auth = null;
@@ -310,8 +298,7 @@ export class Session {
     this.reset();
     this.protocol = "";
     this.client = { ...this.client, helo: "" };
-    this.#input = NOTHING;
-    this.#at = 0;
+    this.#input.clear();
     this.#commands = 0;
     this.throttle.reset("helo");
   }
@@ -356,92 +343,44 @@ export class Session {
 
   /** Runs one command; false when there is no whole line. */
   #command(): boolean {
-    const input = this.#input;
-    const lf = input.indexOf(LF, this.#at);
-    const max = this.#lineMax();
-    if (lf < 0) {
-      if (input.length - this.#at > max) return this.#lineTooLong(input.length - this.#at);
-      return false;
+    let line = this.#input.line(this.#lineMax());
+    if (line === null) return false;
+    if (typeof line === "number") {
+      this.log(6, `${this.who}: SMTP violation, input too long: ${line}`);
+      this.answer(421, "4.7.0", `${this.hostName} Command too long, possible attack ${this.who}`);
+      this.close();
+      return true;
     }
-    if (lf + 1 - this.#at > max) return this.#lineTooLong(lf + 1 - this.#at);
-    const end = lf > this.#at && input[lf - 1] === CR ? lf - 1 : lf;
-    let line = input.toString("latin1", this.#at, end);
-    this.#at = lf + 1;
     // A C string ends at NUL, and so does what Sendmail makes of the line.
     const nul = line.indexOf("\0");
     if (nul >= 0) line = line.slice(0, nul);
-    this.#expect(this.settings.commandTimeoutMs);
+    this.#patience.expect(this.settings.commandTimeoutMs);
     const exchange = this.auth;
-    this.#wait(exchange === null ? this.#dispatch(line) : exchange.respond(line));
+    this.#wait(exchange === null ? dispatch(this, line, this.#commands++ === 0) : exchange.respond(line));
     return true;
   }
 
   /** AUTH lines carry base64 of any length the mechanism wants (RFC 4954 section 4). */
   #lineMax(): number {
     if (this.auth !== null) return AUTH_LINE_BYTES_MAX + LINE_END_BYTES;
-    const start = this.#input.toString("latin1", this.#at, this.#at + 5);
-    return start.toUpperCase() === "AUTH " ? AUTH_LINE_BYTES_MAX + LINE_END_BYTES : COMMAND_LINE_BYTES_MAX;
-  }
-
-  #lineTooLong(bytes: number): boolean {
-    this.log(6, `${this.who}: SMTP violation, input too long: ${bytes}`);
-    this.answer(421, "4.7.0", `${this.hostName} Command too long, possible attack ${this.who}`);
-    this.close();
-    return true;
-  }
-
-  #dispatch(line: string): Promise<void> | undefined {
-    const first = this.#commands++ === 0;
-    let p = 0;
-    while (p < line.length && isBlank(line.charCodeAt(p))) p++;
-    const from = p;
-    while (p < line.length && !isBlank(line.charCodeAt(p))) p++;
-    const word = line.slice(from, p);
-    while (p < line.length && isBlank(line.charCodeAt(p))) p++;
-    const verb = verbNamed(word);
-    if (verb === undefined) {
-      const upper = word.toUpperCase();
-      if (first && FOREIGN_VERBS.has(upper)) return this.#foreign(word);
-      if (this.refusal === null) return this.#unknown(line);
-    }
-    if (this.refusal !== null && verb?.always !== true) {
-      if (this.countBad()) this.say(this.refusal);
-      return undefined;
-    }
-    if (verb === undefined) return undefined;
-    this.#lastVerb = verb.name;
-    return verb.run(this, line.slice(p), line);
-  }
-
-  #foreign(word: string): undefined {
-    this.log(1, `${this.who}: probable open proxy: command=${word.slice(0, 40)}`);
-    this.answer(421, "4.7.0", `${this.hostName} Rejecting open proxy ${this.who}`);
-    this.close();
-    return undefined;
-  }
-
-  #unknown(line: string): undefined {
-    if (this.countBad()) this.answer(500, "5.5.1", `Command unrecognized: "${shortened(line)}"`);
-    return undefined;
+    return this.#input.peek(5).toUpperCase() === "AUTH "
+      ? AUTH_LINE_BYTES_MAX + LINE_END_BYTES
+      : COMMAND_LINE_BYTES_MAX;
   }
 
   /** Gives waiting bytes to the data gate; false when there are none. */
   #data(): boolean {
     const transaction = this.transaction;
     const gate = transaction?.gate;
-    if (transaction == null || gate == null || this.#at >= this.#input.length) return false;
+    if (transaction == null || gate == null || !this.inputWaiting) return false;
     gate.pending = undefined;
-    this.#at = gate.feed(this.#input, this.#at);
-    if (this.#at >= this.#input.length) {
-      this.#input = NOTHING;
-      this.#at = 0;
-    }
+    this.#input.give((bytes, from) => gate.feed(bytes, from));
     if (gate.state === "open") {
       if (gate.tooLarge || gate.headerTooLarge) this.#dropDraft(transaction);
       this.#wait(gate.pending);
       return true;
     }
-    this.#expect(this.settings.commandTimeoutMs);
+    this.#patience.expect(this.settings.commandTimeoutMs);
     this.#wait(transaction.received(gate));
     return true;
   }
@@ -454,40 +393,31 @@ export class Session {
 
   /** The message has Timeout.datablock, and more as it comes. */
   expectData(): void {
-    this.#expect(this.settings.dataTimeoutMs);
+    this.#patience.expect(this.settings.dataTimeoutMs);
   }
 
   expectAuth(): void {
-    this.#expect(this.settings.authTimeoutMs);
-  }
-
-  #expect(ms: number): void {
-    this.#deadlineMs = ms > 0 ? this.service.clock.monotonicMs() + ms : 0;
+    this.#patience.expect(this.settings.authTimeoutMs);
   }
 
   /** Commands after this one wait for `work`. */
   #wait(work: Promise<void> | undefined): void {
     if (work === undefined || this.closed) return;
     this.#busy = true;
-    const deadline = this.#deadlineMs;
-    const startedMs = deadline === 0 ? 0 : this.service.clock.monotonicMs();
     // While we work the client owes us nothing.
-    this.#deadlineMs = 0;
+    const leftMs = this.#patience.hold();
     work.then(
-      () => {
-        this.#busy = false;
-        if (this.closed) return;
-        // The work may have said itself what is expected next (message data, an AUTH response).
-        if (this.#deadlineMs !== 0) this.#run();
-        else this.#goOn(deadline, startedMs);
-      },
+      () => this.#goOn(leftMs),
       (e: unknown) => this.#failed(e),
     );
   }
 
-  #goOn(deadline: number, startedMs: number): void {
-    if (this.transaction?.gate == null) this.#expect(this.settings.commandTimeoutMs);
-    else this.#deadlineMs = deadline + this.service.clock.monotonicMs() - startedMs;
+  #goOn(leftMs: number): void {
+    this.#busy = false;
+    if (this.closed) return;
+    // The work may have said itself what is expected next (message data, an AUTH response).
+    if (!this.#patience.waiting)
+      this.#patience.expect(this.transaction?.gate == null ? this.settings.commandTimeoutMs : leftMs);
     this.#run();
   }
 
