@@ -126,13 +126,15 @@ function usableMechanisms(
   place: Place,
 ): string[] {
   const usable: string[] = [];
+  // The default list loses what the build has not without a word: nobody asked for it.
+  const asked = what === "TRUST_AUTH_MECH" || state.m4.macro(what) !== undefined;
   for (const word of mechanisms) {
     const mechanism = word.toUpperCase();
     if (!MECHANISMS.includes(mechanism)) {
-      // The default list loses what the build has not without a word: nobody asked for it.
-      if (what === "TRUST_AUTH_MECH" || state.m4.macro(what) !== undefined)
-        state.warn(place, `${what}: ${word} is not in this build and is left out`);
-    } else if (!usable.includes(mechanism)) usable.push(mechanism);
+      if (asked) state.warn(place, `${what}: ${word} is not in this build and is left out`);
+    } else if (asked && !state.build.available(`SASL_${mechanism.replaceAll("-", "_")}`))
+      state.warn(place, `${state.build.missing(`${what}: ${mechanism}`)} and is left out`);
+    else if (!usable.includes(mechanism)) usable.push(mechanism);
   }
   return usable;
 }

@@ -132,10 +132,12 @@ function declareLocal(state: McState): MailerSpec[] {
   );
   const path = setting(state, "LOCAL_MAILER_PATH", "/bin/mail");
   const args = setting(state, "LOCAL_MAILER_ARGS", "mail -d $u");
-  let kind = kindOfProgram(path, args, flags);
-  // OSTYPE(linux) brings procmail unasked; a build without it delivers to the mailbox itself.
-  if (state.features.localProcmail?.fromOstype === true && !state.build.available("MAILER_PROCMAIL"))
-    kind = "local";
+  const kind = kindOfProgram(path, args, flags);
+  // A program that the administrator named; what OSTYPE brought unasked is replaced by our own mailer (deliver/registry.ts).
+  const named = state.m4.macro("LOCAL_MAILER_PATH");
+  const brought = state.features.localProcmail?.path === path;
+  if (kind === "procmail" && !brought && named !== undefined && !state.build.available("MAILER_PROCMAIL"))
+    state.error(named.place, state.build.missing("LOCAL_MAILER_PATH with a program"));
   const local: MailerSpec = {
     ...program("local", kind, flags, path, args),
     sizeMax: numberSetting(state, "LOCAL_MAILER_MAX", 0),
@@ -200,6 +202,16 @@ function declareCyrusV2(state: McState): MailerSpec[] {
     ),
   ];
 }
+
+/** Kconfig symbols of the implementations by kind. */
+const KIND_SYMBOLS = new Map<string, string>([
+  ["smtp", "MAILER_SMTP"],
+  ["lmtp", "MAILER_LMTP"],
+  ["local", "MAILER_LOCAL"],
+  ["procmail", "MAILER_PROCMAIL"],
+  ["prog", "MAILER_PROG"],
+  ["file", "MAILER_FILE"],
+]);
 
 interface MailerGroup {
   readonly name: string;
@@ -352,5 +364,8 @@ export function parseMailerLine(state: McState, line: string, place: Place): Mai
     charset: values.get("C") ?? "",
   };
   checkArgs(state, spec, place);
-  return spec;
+  const symbol = KIND_SYMBOLS.get(spec.kind);
+  if (symbol === undefined || state.build.available(symbol)) return spec;
+  state.error(place, state.build.missing(`mailer ${name} (${spec.kind})`));
+  return null;
 }

@@ -18,6 +18,11 @@ function bestMxIsLocal(use: FeatureUse): void {
 
 function localProcmail(use: FeatureUse): void {
   const { state, place } = use;
+  // OSTYPE(linux) brings it unasked; a build without it delivers to the mailbox itself.
+  if (!state.fromOstype && !state.build.available("MAILER_PROCMAIL")) {
+    state.error(place, state.build.missing(`FEATURE(${use.name})`));
+    return;
+  }
   const path = use.argument(0).trim() || state.value("PROCMAIL_MAILER_PATH") || "/usr/local/bin/procmail";
   const args = use.argument(1).trim() || "procmail -a $h -d $u";
   const flags = use.argument(2).trim() || "SPfhn9";
@@ -168,7 +173,7 @@ export const ROUTE_FEATURES: readonly FeatureEntry[] = [
   toggle("preserve_local_plus_detail", "preserveLocalPlusDetail", "Keep +detail for local delivery."),
   feature("preserve_luser_host", "", 0, "Keep the host of recipients for LUSER_RELAY.", preserveLuserHost),
   toggle("redirect", "redirect", "user@domain.REDIRECT answers 551 with the new address."),
-  feature("smrsh", "path", 1, "Programs run under smrsh's rules (always so here).", smrsh),
+  feature("smrsh", "path", 1, "Programs run under smrsh's rules (always so here).", smrsh, "MAILER_PROG"),
   toggle("stickyhost", "stickyHost", "Addresses with our name keep it on the way to MAIL_HUB."),
   feature("tls_failures", "", 0, "Old way of saying confTLS_FALLBACK_TO_CLEAR.", (use) => use.state.error(use.place, "FEATURE(tls_failures) has been replaced by confTLS_FALLBACK_TO_CLEAR")),
   toggle("virtuser_entire_domain", "virtUserEntireDomain", "VIRTUSER_DOMAIN matches sub-domains."),

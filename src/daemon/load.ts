@@ -1,11 +1,12 @@
 // From -C to a running configuration: found, loaded or compiled (config/folder.ts, config/compile.ts), its /etc/mail paths made real, -O and -o applied.
 // Errors are the lines to print, all at once, with the exit status; nothing is started on half a configuration.
 
-import { notInBuild } from "../base/build.ts";
+import { inBuild, notInBuild } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { isStale, parseCompiled } from "../config/compiled.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { type Found, findConfiguration, folderReader, realPathOf } from "../config/folder.ts";
+import { lackingParts } from "../config/lacking.ts";
 import { formatMessage } from "../config/message.ts";
 import { overrideOption } from "../config/override.ts";
 import { readFileLookup } from "../sys/files.ts";
@@ -73,7 +74,11 @@ function readFound(found: Found): Read {
     const alone = found.mc === null || compile === undefined;
     const changed =
       parsed.ok && !alone ? isStale(parsed.value, folderReader(found.mail, readFileLookup)) : null;
-    if (parsed.ok && changed === null) return ok({ configuration: parsed.value, notices });
+    if (parsed.ok && changed === null) {
+      const lacking = lackingParts(parsed.value, { available: inBuild, missing: notInBuild });
+      if (lacking.length > 0) return refuse(...lacking.map((words) => `${found.compiled}:1:1: ${words}`));
+      return ok({ configuration: parsed.value, notices });
+    }
     if (alone) return refuse(`${found.compiled}:1:1: ${parsed.ok ? "" : parsed.error}`);
     notices.push(
       `${found.compiled}: ${parsed.ok ? `made before ${changed} changed` : parsed.error}; ${found.mc} is used`,

@@ -33,12 +33,12 @@ const KINDS = new Map<string, Factory>([
 
 /**
  * mail.local -l is our own mailer for mailboxes, without the detour of a pipe; and so is a local mailer whose program
- * (procmail, which OSTYPE(linux) brings unasked) is not installed.
+ * (procmail, which OSTYPE(linux) brings unasked) is not installed or not in this build.
  */
 function kindOf(spec: MailerSpec, needs: MailerNeeds): string {
   if (spec.kind === "lmtp" && baseName(spec.path) === "mail.local") return "local";
-  if (spec.kind === "procmail" && spec.name === "local" && needs.inspect(spec.path) === "absent")
-    return "local";
+  if (spec.kind === "procmail" && spec.name === "local")
+    return KINDS.has("procmail") && needs.inspect(spec.path) !== "absent" ? "procmail" : "local";
   return spec.kind;
 }
 

@@ -9,6 +9,7 @@ import { parseCompiled } from "../config/compiled.ts";
 import type { Configuration, Place } from "../config/configuration.ts";
 import { findConfiguration, realPathOf } from "../config/folder.ts";
 import { inspectFiles } from "../config/inspect.ts";
+import { lackingParts } from "../config/lacking.ts";
 import type { BuildFacts } from "../config/mcstate.ts";
 import { readBoundedFile, readFileLookup, statPath } from "../sys/files.ts";
 import { joinPath } from "../sys/path.ts";
@@ -94,8 +95,10 @@ function readConfiguration(
   if (exists(locate(mc), "file") && compile !== null) {
     const build: BuildFacts = {
       available(symbol) {
-        asked.add(symbol);
-        return inBuild(symbol);
+        // What is not there is an error, or goes without: in neither case does the result need it.
+        const there = inBuild(symbol);
+        if (there) asked.add(symbol);
+        return there;
       },
       missing: notInBuild,
     };
@@ -113,5 +116,8 @@ function readConfiguration(
       `${locate(mc)}: board ${BUILD.board} has no compiler for it, and there is no compiled ${cf}`,
     ]);
   const parsed = parseCompiled(text.value.toString("utf8"));
-  return parsed.ok ? ok({ configuration: parsed.value, warnings: [] }) : err([`${cf}:1:1: ${parsed.error}`]);
+  if (!parsed.ok) return err([`${cf}:1:1: ${parsed.error}`]);
+  const lacking = lackingParts(parsed.value, { available: inBuild, missing: notInBuild });
+  if (lacking.length > 0) return err(lacking.map((text) => `${cf}:1:1: ${text}`));
+  return ok({ configuration: parsed.value, warnings: [] });
 }
