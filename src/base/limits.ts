@@ -190,5 +190,9 @@ export const ISSUED_DAYS_MAX = 36_500;
 export const ADVICE_MAX = 50;
 /** Milliseconds between two writes of rebuildable state (statistics, history, host status) under traffic; nothing is written without. */
 export const STATE_WRITE_MS = 3_600_000;
+/** Files of large messages that are kept for the next ones. */
+export const SPARE_FILES_MAX = 16;
+/** Bytes that these files may take, whatever the size of the spool. */
+export const SPARE_FILES_BYTES_MAX = 32 * 1024 * 1024;
 /** Bytes of one section of rebuildable state; a larger one is not written. */
 export const STATE_SECTION_BYTES_MAX = 4 * 1024 * 1024;

@@ -77,7 +77,12 @@ const WINDOW_BYTES = 1024 * 1024;
 
 export class BodyFile {
   readonly path: string;
+  /** Its number among the files of messages. */
+  readonly slot: number;
+  /** Its name is durable: it has held a message before. */
+  readonly named: boolean;
   readonly #file: DiskFile;
+  readonly #before: number;
   #at = 0;
   #sum = 0;
   #queue: Buffer[] = [];
@@ -85,9 +90,18 @@ export class BodyFile {
   #writing: Promise<void> | null = null;
   #error: DiskError | null = null;
 
-  constructor(path: string, file: DiskFile) {
+  /** `before`: bytes that the file had. */
+  constructor(path: string, slot: number, file: DiskFile, named: boolean, before: number) {
     this.path = path;
+    this.slot = slot;
     this.#file = file;
+    this.named = named;
+    this.#before = before;
+  }
+
+  /** Bytes that the file takes. */
+  get allocated(): number {
+    return Math.max(this.size, this.#before);
   }
 
   get error(): DiskError | null {

@@ -39,6 +39,7 @@ export function encodeAccept(facts: AcceptFacts): Buffer {
   fixed.writeDoubleLE(place.bodyBytes, 40);
   fixed.writeUInt32LE(place.bodySum, 48);
   fixed.writeUInt32LE(place.restSum, 52);
+  fixed.writeUInt32LE(place.slot, 56);
   return fixed;
 }
 
@@ -61,6 +62,7 @@ export function decodeAccept(payload: Buffer): Result<AcceptFacts> {
     bodySum: payload.readUInt32LE(48),
     restSum: payload.readUInt32LE(52),
     inFile,
+    slot: payload.readUInt32LE(56),
     eightBit: (flags & EIGHT_BIT) !== 0,
   };
   const inline = inFile ? 0 : place.envelopeBytes + place.headerBytes + place.bodyBytes;

@@ -35,8 +35,8 @@ export interface DraftHost {
   readonly budget: MemoryBudget;
   /** Larger bodies are held in memory when the next hop may take them at once. */
   readonly interactive: boolean;
-  openBody(id: string): Promise<{ readonly file: BodyFile } | { readonly error: DiskError }>;
-  dropBody(id: string): void;
+  openBody(): Promise<{ readonly file: BodyFile } | { readonly error: DiskError }>;
+  dropBody(file: BodyFile): Promise<void>;
   commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer): Promise<Verdict>;
 }
 
@@ -87,7 +87,7 @@ export class ReceivedDraft implements Draft {
   }
 
   async #spill(): Promise<void> {
-    const opened = await this.#host.openBody(this.id);
+    const opened = await this.#host.openBody();
     const pieces = this.#pieces;
     this.#pieces = [];
     this.#release();
@@ -108,8 +108,7 @@ export class ReceivedDraft implements Draft {
   }
 
   async #dropFile(file: BodyFile): Promise<void> {
-    await file.close();
-    this.#host.dropBody(this.id);
+    await this.#host.dropBody(file);
   }
 
   /** The body as received; call after the last write. */

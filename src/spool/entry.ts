@@ -51,6 +51,8 @@ export interface Placement {
   readonly bodyBytes: number;
   /** In a file of its own (body, then header, then envelope) instead of in the record. */
   readonly inFile: boolean;
+  /** The number of that file, 0 without one. */
+  readonly slot: number;
   /** Checksums of the file's body and of header and envelope; 0 for records, which have their own. */
   readonly bodySum: number;
   readonly restSum: number;

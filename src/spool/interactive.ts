@@ -55,6 +55,7 @@ function heldEntry(offer: Offer, store: Store): Entry {
       headerBytes: offer.header.length,
       bodyBytes,
       inFile: false,
+      slot: 0,
       bodySum: 0,
       restSum: 0,
       eightBit: offer.eightBit,
@@ -277,9 +278,7 @@ export class Interactive {
   }
 
   async #drop(offer: Offer): Promise<void> {
-    if (offer.body.kind !== "file") return;
-    await offer.body.file.close();
-    await this.#deps.store.dropBody(offer.id);
+    if (offer.body.kind === "file") await this.#deps.store.dropBody(offer.body.file);
   }
 
   #track(work: Promise<void>): void {

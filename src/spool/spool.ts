@@ -168,11 +168,11 @@ export class Spool implements Intake {
         const { mode, durableFirst } = now().settings;
         return mode === "interactive" && !durableFirst;
       },
-      openBody: async (id) => {
-        const opened = await store.openBody(id);
+      openBody: async () => {
+        const opened = await store.openBody(now().settings.mode !== "interactive");
         return opened.ok ? { file: opened.value } : { error: opened.error };
       },
-      dropBody: (id) => void store.dropBody(id),
+      dropBody: (file) => store.dropBody(file),
       commit: (draft, envelope, header) => this.#track(this.#commit(draft, envelope, header)),
     };
   }
@@ -219,10 +219,7 @@ export class Spool implements Intake {
     const error = draft.error;
     const body = await draft.source();
     if (error !== null || envelope.discard === true) {
-      if (body.kind === "file") {
-        await body.file.close();
-        await this.#store.dropBody(id);
-      }
+      if (body.kind === "file") await this.#store.dropBody(body.file);
       if (error !== null) return { kind: "refused", reply: refusalFor(error) };
       log.line(5, fromLine(id, envelope, header, draft.bytes));
       log.line(5, `${id}: discarded`);

@@ -7,16 +7,17 @@ import {
   SEGMENT_BYTES_MAX,
   SEGMENT_BYTES_MIN,
   SEGMENTS_PER_SPOOL,
+  SPARE_FILES_BYTES_MAX,
   STARTS_IN_HAND_MAX,
 } from "../base/limits.ts";
 import { ABSENT, found, type Lookup, ok, type Result } from "../base/result.ts";
-import type { Envelope } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";
 import { crc32 } from "../sys/checksum.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Disk, DiskError } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
+import { type Accepting, newEntry } from "./accepting.ts";
 import { SpoolTime } from "./age.ts";
 import { type BodyFile, MemoryBody } from "./body.ts";
 import {
@@ -28,11 +29,11 @@ import {
   encodeOutcome,
   encodeProgress,
 } from "./codec.ts";
-import type { Content, Delivery, Entry, Placement } from "./entry.ts";
+import type { Content, Entry } from "./entry.ts";
 import { describe, Fold } from "./fold.ts";
 import { ID_BYTES, idMaker } from "./identity.ts";
 import { SegmentLog } from "./log.ts";
-import { type BodySource, MessageFiles } from "./messagefile.ts";
+import { MessageFiles } from "./messagefile.ts";
 import { openQuarantine, type Quarantine } from "./quarantine.ts";
 import { type Draft, draftOf, RECORD } from "./record.ts";
 import { type Damage, recoverLog } from "./recovery.ts";
@@ -51,16 +52,6 @@ export interface StoreDeps {
   readonly clockFloorMs: number;
   /** Bytes of new segments; undefined: by the size of the file system. */
   readonly segmentBytes?: number;
-}
-
-export interface Accepting {
-  readonly id: string;
-  readonly envelope: Envelope;
-  readonly header: Buffer;
-  readonly body: BodySource;
-  readonly eightBit: boolean;
-  /** What is known already (interactive delivery that was done in part). */
-  readonly progress?: { readonly deliveries: Delivery[]; readonly text: string; readonly tried: boolean };
 }
 
 const MOVE_BYTES_AT_A_TIME = 1024 * 1024;
@@ -86,11 +77,12 @@ export class Store {
     deps: StoreDeps,
     fold: Fold,
     quarantine: Quarantine,
+    spareBytesMax: number,
     log: (store: Store) => SegmentLog,
   ) {
     this.#deps = deps;
     this.room = new Room(deps.disk, deps.clock, deps.folder, deps.minFreeBlocks);
-    this.#files = new MessageFiles(deps.disk, `${deps.folder}/body`);
+    this.#files = new MessageFiles(deps.disk, `${deps.folder}/body`, spareBytesMax);
     this.entries = fold.entries;
     this.quarantine = quarantine;
     this.#boot = fold.boots + 1;
@@ -124,7 +116,8 @@ export class Store {
     );
     if (!recovered.ok) return recovered;
     const segmentBytes = deps.segmentBytes ?? segmentBytesFor(space.value.totalBytes);
-    const store = new Store(deps, fold, quarantine.value, (self) => {
+    const spareBytesMax = Math.min(SPARE_FILES_BYTES_MAX, space.value.totalBytes / 16);
+    const store = new Store(deps, fold, quarantine.value, spareBytesMax, (self) => {
       const { line, free, nextName } = recovered.value;
       return new SegmentLog(
         {
@@ -173,8 +166,9 @@ export class Store {
 
   /** Large messages: files of no message go, those that are missing or damaged are told of. */
   async #claimFiles(stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
-    const swept = await this.#files.sweep((name) => this.entries.get(name)?.place.inFile === true);
-    if (!swept.ok) return swept;
+    const slots = [...this.entries.values()].filter((e) => e.place.inFile).map((e) => e.place.slot);
+    const claimed = await this.#files.claim(new Set(slots));
+    if (!claimed.ok) return claimed;
     for (const entry of [...this.entries.values()]) {
       if (!entry.place.inFile) continue;
       const rest = await this.#files.rest(entry);
@@ -227,18 +221,26 @@ export class Store {
   admit(sizeBytes: number): Reply | null {
     const trouble = this.#log.trouble;
     if (trouble !== null) return refusalFor(trouble);
-    if (!this.room.has(sizeBytes)) return NO_SPACE;
+    if (!this.room.has(sizeBytes)) {
+      void this.#files.trim();
+      return NO_SPACE;
+    }
     return this.#log.roomFor(Math.min(sizeBytes, this.#log.payloadBytesMax)) ? null : NO_SPACE;
   }
 
-  /** A file for a body that is too large for the log. */
-  openBody(id: string): Promise<Result<BodyFile, DiskError>> {
-    return this.#files.open(id);
+  /** A file for a body that is too large for the log. `lasting`: it will probably be synced. */
+  openBody(lasting: boolean): Promise<Result<BodyFile, DiskError>> {
+    return this.#files.open(lasting);
   }
 
-  async dropBody(id: string): Promise<void> {
-    const code = await this.#files.drop(id);
-    if (code !== null) this.#deps.log.line(3, `${id}: cannot remove its file: ${code}; the next start does`);
+  /** The body's message is not taken into the queue. */
+  async dropBody(file: BodyFile): Promise<void> {
+    await file.close();
+    this.#told(await this.#files.release(file.slot, file.allocated, file.named));
+  }
+
+  #told(code: string | null): void {
+    if (code !== null) this.#deps.log.line(3, `queue: cannot remove a file: ${code}; the next start does`);
   }
 
   /** Resolves when the message is durable. A refused message leaves nothing behind. */
@@ -249,13 +251,12 @@ export class Store {
     const inFile = message.body.kind === "file" || inline > this.#log.payloadBytesMax;
     let bodySum = 0;
     let restSum = 0;
+    let slot = 0;
     if (inFile) {
-      const filed = await this.#files.seal(message.id, message.body, message.header, envelopeBytes);
-      if (!filed.ok) {
-        await this.dropBody(message.id);
-        return filed;
-      }
-      bodySum = filed.value;
+      const filed = await this.#files.seal(message.body, message.header, envelopeBytes);
+      if (!filed.ok) return filed;
+      bodySum = filed.value.sum;
+      slot = filed.value.slot;
       restSum = crc32(envelopeBytes, crc32(message.header, 0));
     }
     const moment = this.time.moment();
@@ -264,6 +265,7 @@ export class Store {
       headerBytes: message.header.length,
       bodyBytes,
       inFile,
+      slot,
       bodySum,
       restSum,
       eightBit: message.eightBit,
@@ -279,15 +281,14 @@ export class Store {
     const pieces = [encodeAccept(facts)];
     if (!inFile && message.body.kind === "memory")
       pieces.push(envelopeBytes, message.header, ...message.body.pieces);
-    const entry = this.#newEntry(message, facts, place);
+    const entry = newEntry(message, facts);
     const appended = this.#log.append(draftOf(RECORD.accept, pieces), "accept", costOf(entry));
     // Shares the batch; when it is lost alone, the window of duplicates is what any mark has.
     if (message.progress !== undefined) void this.#appendAll(this.#progressDrafts(entry), "mark");
     const done = await appended;
     if (!done.ok) {
       // The record may be on flash all the same (a failed sync says nothing): tell recovery that it is void.
-      void this.#log.append(this.#finishDraft(message.id), "mark");
-      if (inFile) await this.dropBody(message.id);
+      void this.#void(entry);
       return done;
     }
     entry.place.location = done.value;
@@ -297,36 +298,17 @@ export class Store {
     return ok(entry);
   }
 
-  #newEntry(
-    message: Accepting,
-    facts: Parameters<typeof encodeAccept>[0],
-    place: Omit<Placement, "location">,
-  ): Entry {
-    const { envelope, progress } = message;
-    return {
-      id: message.id,
-      sender: envelope.sender,
-      place: { ...place, location: { epoch: 0, offset: 0, length: 0 } },
-      arrivedSpoolMs: facts.arrivedSpoolMs,
-      arrivedWallMs: facts.arrivedWallMs,
-      precedence: envelope.precedence,
-      urgency: envelope.urgency,
-      deliverBy: envelope.deliverBy ?? null,
-      recipients: progress === undefined ? envelope.recipients : [],
-      deliveries: progress?.deliveries ?? null,
-      expansionStored: false,
-      changed: [],
-      tries: progress?.tried === true ? 1 : 0,
-      lastTryMs: progress?.tried === true ? facts.arrivedSpoolMs : 0,
-      warned: false,
-      hold: envelope.quarantine ?? "",
-      text: progress?.text ?? "",
-      inHand: 0,
-      running: false,
-      finishing: false,
-      moving: null,
-      fresh: null,
-    };
+  /** The mark of a refused message; what it pointed to stays until the mark is durable. */
+  async #void(entry: Entry): Promise<void> {
+    const done = await this.#log.append(this.#finishDraft(entry.id), "mark");
+    if (done.ok) await this.#giveBack(entry);
+  }
+
+  /** The message is durably done: its file is free. */
+  async #giveBack({ place }: Entry): Promise<void> {
+    if (!place.inFile) return;
+    const bytes = place.bodyBytes + place.headerBytes + place.envelopeBytes;
+    this.#told(await this.#files.release(place.slot, bytes, true));
   }
 
   #keepFresh(entry: Entry, message: Accepting): void {
@@ -427,7 +409,7 @@ export class Store {
     const done = await this.#log.append(this.#finishDraft(entry.id), "mark");
     if (!done.ok) return;
     this.#log.drop(entry.place.location, costOf(entry));
-    if (entry.place.inFile) await this.dropBody(entry.id);
+    await this.#giveBack(entry);
   }
 
   #compactSoon(): void {
