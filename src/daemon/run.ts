@@ -12,7 +12,7 @@ import { systemClock } from "../sys/clock.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { removeFile, replaceFile } from "../sys/files.ts";
 import type { LocalListener } from "../sys/localsocket.ts";
-import { type Log, streamLog } from "../sys/log.ts";
+import { batchedLog, type Log } from "../sys/log.ts";
 import { becomeUser, exitNow, onFatal, onSignal, processId, setEffectiveUser } from "../sys/process.ts";
 import { writeErr } from "../sys/terminal.ts";
 import { type Answering, answer } from "./answers.ts";
@@ -42,7 +42,7 @@ export function localOrigin(user: string): {
 }
 
 export function makeLog(level: number): Log {
-  return streamLog(writeErr, level);
+  return batchedLog(writeErr, level);
 }
 
 function refused(line: string, exit = EX_CONFIG): Result<never, NotReady> {
