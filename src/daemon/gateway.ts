@@ -235,7 +235,7 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
 }
 
 /** Where programs of aliases may be: what FEATURE(smrsh) names (a program: its folder's companions), then the contract's places. */
-function smrshDirectories(configuration: Configuration): readonly string[] {
+export function smrshDirectories(configuration: Configuration): readonly string[] {
   const named = configuration.features.smrsh;
   const own = named === null || /\/smrsh$/.test(named) ? [] : [named];
   return [...own, "/etc/mail/smrsh", "/config/mail/smrsh", "/usr/libexec/smrsh", "/usr/adm/sm.bin"];

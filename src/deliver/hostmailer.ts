@@ -215,12 +215,14 @@ export class HostMailer implements Mailer {
     const timeoutMs = limitMs(options[first ? "Timeout.iconnect" : "Timeout.connect"]);
     let failure: Outcome = exited(68, "");
     for (const address of addresses.value.slice(0, CONNECT_ADDRESSES_MAX)) {
-      const connecting = connectTcp({
-        address,
-        port: candidate.port,
-        timeoutMs,
-        localAddress: sameFamily(this.#needs.localAddress, address),
-      });
+      const connecting =
+        this.#needs.dial?.(candidate, address, candidate.port) ??
+        connectTcp({
+          address,
+          port: candidate.port,
+          timeoutMs,
+          localAddress: sameFamily(this.#needs.localAddress, address),
+        });
       const opened = await openSession(this.#needs, watch, this.#manner, candidate, address, connecting);
       if (opened.ok) {
         status.reached(candidate.name);
@@ -236,9 +238,11 @@ export class HostMailer implements Mailer {
   #openSocket(candidate: Candidate): Promise<Opened> {
     const [name = "", ...args] = wordsOf(this.#spec.args);
     const environment = programEnvironment();
-    const connecting: Promise<Result<Duplex, NetFailure>> = this.#spec.path.startsWith("[")
-      ? connectUnix(candidate.name, limitMs(this.#needs.options["Timeout.connect"]))
-      : connectProgram({ file: this.#spec.path, args, name, environment, cwd: "/" });
+    const connecting: Promise<Result<Duplex, NetFailure>> =
+      this.#needs.dial?.(candidate, "", 0) ??
+      (this.#spec.path.startsWith("[")
+        ? connectUnix(candidate.name, limitMs(this.#needs.options["Timeout.connect"]))
+        : connectProgram({ file: this.#spec.path, args, name, environment, cwd: "/" }));
     return openSession(this.#needs, this.#shared.watch, this.#manner, candidate, "", connecting);
   }
 

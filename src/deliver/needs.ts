@@ -10,7 +10,7 @@ import type { Mechanism } from "../sasl/mechanism.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
-import type { Duplex } from "../sys/net.ts";
+import type { Duplex, NetFailure } from "../sys/net.ts";
 import type { Runner } from "../sys/spawn.ts";
 import type { Inspect } from "./smrsh.ts";
 
@@ -87,6 +87,13 @@ export interface AuthNeeds {
   mechanisms(ours: readonly string[], offered: readonly string[]): readonly Mechanism[];
 }
 
+/** A connection to an address (port of the mailer or of the route) or, with port 0, to a Unix socket or program by its name. */
+export type Dial = (
+  candidate: Candidate,
+  address: string,
+  port: number,
+) => Promise<Result<Duplex, NetFailure>>;
+
 /** What the SMTP and LMTP mailers need. */
 export interface SmtpNeeds {
   readonly options: Options;
@@ -106,6 +113,8 @@ export interface SmtpNeeds {
   readonly auth: AuthNeeds | null;
   /** Address on our side for outgoing connections (CLIENT_OPTIONS), "" for the system's choice. */
   readonly localAddress: string;
+  /** How connections are made, instead of over the network: the recording transport of postern trace. */
+  readonly dial?: Dial;
 }
 
 /** What local, file, prog and procmail need besides. */
