@@ -343,11 +343,7 @@ test("a message that was in hand at three bad ends is quarantined, the others go
   await w.clock.pass(200);
   for (let i = 0; i < 3; i++) {
     const image = w.disk.strict();
-    w = new World(
-      {},
-      new (w.disk.constructor as typeof import("../../sim/disk.ts").SimDisk)(image),
-      new SimClock(),
-    );
+    w = new World({}, new SimDisk(image), new SimClock());
     // The attempt never comes back: the program has died.
     w.delayMs = Number.MAX_SAFE_INTEGER;
     await w.open();
@@ -435,4 +431,30 @@ test("DELIVERBY with R returns what is late, with N tells of it and goes on", as
     assert.match(w.sent[0]?.body ?? "", mode === "R" ? /Status: 5.4.7/ : /Action: delayed/);
     assert.equal(w.spool.list().length, mode === "R" ? 0 : 1);
   }
+});
+
+test("a message that stays pins no segment: the log stays small and is copied at most once for each byte accepted", async () => {
+  const disk = new SimDisk();
+  disk.totalBytes = 2 * 1024 * 1024;
+  const w = new World({}, disk);
+  await w.open();
+  w.answers.set("stays", BUSY);
+  for (let i = 0; i < 10; i++) await w.send("stays@example.net", {}, `${"s".repeat(3000)}\r\n`);
+  const before = w.spool.figures().log.written;
+  let accepted = 0;
+  for (let i = 0; i < 600; i++) {
+    const body = `${"x".repeat(3000)}\r\n`;
+    await w.submit("amy@example.net", {}, body);
+    accepted += body.length;
+    if (i % 20 === 0) await w.clock.pass(150);
+  }
+  await w.clock.pass(200);
+  const { log } = w.spool.figures();
+  assert.ok(log.segments <= 6, `${log.segments} segments`);
+  assert.ok(log.written - before < 2.2 * accepted, `${log.written - before} bytes written for ${accepted}`);
+  const next = await w.reboot();
+  next.otherwise = SENT;
+  await next.flush();
+  assert.equal(next.sent.length, 10);
+  assert.ok(next.sent.every((s) => s.body === `${"s".repeat(3000)}\r\n`));
 });
