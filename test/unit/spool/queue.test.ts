@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { outcome } from "../../../src/mail/outcome.ts";
 import { SimClock, settle } from "../../sim/clock.ts";
+import { SimDisk } from "../../sim/disk.ts";
 import { BUSY, DOWN, SENT, UNKNOWN, World } from "./world.ts";
 
 const MINUTE = 60_000;
