@@ -80,7 +80,8 @@ export function verdictOf(decision: Decision, typed: string): Verdict {
       return {
         kind: "reject",
         reply: prefixed(decision.reply, shortened(typed)),
-        close: decision.reply.code === 421,
+        // Only a connection as a whole is ended by a 421; to MAIL and RCPT it is an answer like others, as Sendmail has it.
+        close: decision.reply.code === 421 && typed === "",
       };
     case "discard":
       return { kind: "discard" };

@@ -65,7 +65,7 @@ class Gate implements Policy {
     if (sender !== "") {
       const problem = await senderRefusal(this.#site, typed);
       if (problem !== null)
-        return { kind: "reject", reply: prefixed(problem, shortened(typed)), close: problem.code === 421 };
+        return { kind: "reject", reply: prefixed(problem, shortened(typed)), close: false };
     }
     if (this.#delayed) return OK;
     const tls = this.#tls(client);
@@ -76,8 +76,7 @@ class Gate implements Policy {
     // The null address is check_rcpt's own refusal.
     const problem =
       recipient === "" ? null : await recipientRefusal(this.#site, typed, { modifiers: client.modifiers });
-    if (problem !== null)
-      return { kind: "reject", reply: prefixed(problem, shortened(typed)), close: problem.code === 421 };
+    if (problem !== null) return { kind: "reject", reply: prefixed(problem, shortened(typed)), close: false };
     const answer = await checkRecipient(this.#site, client, sender, recipient, typed);
     if (!this.#delayed) return answer.kind === "stop" ? OK : verdictOf(answer, typed);
     if (answer.kind === "stop") return verdictOf(this.#tls(client), typed);
