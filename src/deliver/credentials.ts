@@ -1,7 +1,7 @@
 // Credentials for next hops: AuthInfo: entries ("U:user" "I:id" "P:secret" "R:realm" "M:mechanisms", P= for base64) of the authinfo map
 // or the access table, then the file of DefaultAuthInfo, which the chapter makes of four lines: authorization identity,
 // authentication identity, secret, realm, and perhaps mechanisms. The file is not used unless it is a plain file that nobody but
-// its owner (us or root) can read (0600): a secret that others can read is not one.
+// its owner (us or root) can read (0600): a secret that others can read is not one. Root's is read before root is given up.
 
 import { ABSENT, found, type Lookup, tempfail } from "../base/result.ts";
 import { authInfo } from "../policy/tlsrules.ts";
@@ -49,9 +49,9 @@ function words(text: string): readonly string[] {
     .filter((word) => word !== "");
 }
 
-/** The lines of a DefaultAuthInfo file. null: fewer than three, so no secret. */
+/** The lines of a DefaultAuthInfo file; those that begin with # are comments, as in Sendmail. null: no identity. */
 export function parseAuthFile(text: string): AuthInfo | null {
-  const lines = text.split(/\r?\n/);
+  const lines = text.split(/\r?\n/).filter((line) => !line.startsWith("#"));
   const [authorizationId = "", authenticationId = "", secret = "", realm = "", mechanisms = ""] = lines;
   if (authenticationId.trim() === "" && authorizationId.trim() === "") return null;
   return {
@@ -62,6 +62,12 @@ export function parseAuthFile(text: string): AuthInfo | null {
     mechanisms: words(mechanisms),
   };
 }
+
+/**
+ * What was read last, and from which state of which file. The book gives the file to root, 0600: it is read while the daemon still is
+ * root, and what was read then counts until the file changes.
+ */
+let kept: { readonly state: string; readonly info: AuthInfo } | null = null;
 
 /** Reads DefaultAuthInfo. A file that must not be used is a tempfail: mail waits instead of going out without credentials. */
 export function readAuthFile(path: string): Lookup<AuthInfo> {
@@ -75,14 +81,24 @@ export function readAuthFile(path: string): Lookup<AuthInfo> {
       `${path} is unsafe: ${(mode & 0o070) !== 0 ? "Group" : "World"} readable file (must be 0600)`,
     );
   if (uid !== 0 && uid !== currentUser().uid) return tempfail(`${path} is unsafe: it belongs to uid ${uid}`);
+  const state = `${path} ${facts.value.identity} ${facts.value.modifiedNs} ${facts.value.size}`;
+  if (kept?.state === state) return found(kept.info);
   const bytes = readBoundedFile(path, FILE_BYTES_MAX);
   if (bytes.kind !== "found") return bytes;
   const info = parseAuthFile(bytes.value.toString("utf8"));
-  return info === null ? tempfail(`${path} holds no identity`) : found(info);
+  if (info === null) return tempfail(`${path} holds no identity`);
+  kept = { state, info };
+  return found(info);
 }
 
 /** What the session asks for AUTH, answered by the site's tables and the DefaultAuthInfo file. */
 export function authNeeds(site: () => Site, log: Log): AuthNeeds {
+  const early = site().config.options.DefaultAuthInfo;
+  if (early !== "") {
+    // Now, because root may be given up before the first message.
+    const info = readAuthFile(early);
+    if (info.kind === "tempfail") log.line(3, `AUTH=client, ${info.reason}`);
+  }
   return {
     info(name, address) {
       const entry = authInfo(site(), name, address);
