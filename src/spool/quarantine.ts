@@ -1,6 +1,7 @@
 // The folder of damaged records: each file is one line of JSON (name, reason) and then the bytes as they were found.
 // The same damage has the same name at every start, so recovering twice leaves one file. What has a name ending in .new
-// was being written when the power failed, and is written again.
+// was being written when the power failed, and is written again. A name ending in .done is an empty file: somebody has dealt with
+// that damage, which the log still holds until its segment is used again.
 
 import { QUARANTINE_FILES_MAX } from "../base/limits.ts";
 import { ok, type Result } from "../base/result.ts";
@@ -17,11 +18,13 @@ export class Quarantine {
   readonly #disk: Disk;
   readonly #folder: string;
   #names: Set<string>;
+  readonly #done: Set<string>;
 
-  constructor(disk: Disk, folder: string, names: readonly string[]) {
+  constructor(disk: Disk, folder: string, names: readonly string[], done: readonly string[]) {
     this.#disk = disk;
     this.#folder = folder;
     this.#names = new Set(names);
+    this.#done = new Set(done);
   }
 
   get count(): number {
@@ -30,7 +33,7 @@ export class Quarantine {
 
   /** Keeps the bytes; "known" when they are kept already, "full" when there are too many. */
   async keep(damage: Damage): Promise<Result<"kept" | "known" | "full", DiskError>> {
-    if (this.#names.has(damage.name)) return ok("known");
+    if (this.#names.has(damage.name) || this.#done.has(damage.name)) return ok("known");
     if (this.#names.size >= QUARANTINE_FILES_MAX) return ok("full");
     const path = `${this.#folder}/${damage.name}`;
     const opened = await this.#disk.open(`${path}.new`, "create");
@@ -70,11 +73,27 @@ export class Quarantine {
     return items;
   }
 
+  /** Forgets a damaged record for good, also over the next start. */
   async remove(name: string): Promise<boolean> {
     if (!this.#names.has(name)) return false;
-    const done = await this.#disk.unlink(`${this.#folder}/${name}`);
-    if (done.ok) this.#names.delete(name);
-    return done.ok;
+    const mark = await this.#disk.open(`${this.#folder}/${name}.done`, "create");
+    if (!mark.ok) return false;
+    await mark.value.close();
+    const marked = await this.#disk.syncFolder(this.#folder, "the mark that damage was dealt with");
+    const gone = marked.ok ? await this.#disk.unlink(`${this.#folder}/${name}`) : marked;
+    if (!gone.ok) return false;
+    this.#names.delete(name);
+    this.#done.add(name);
+    return true;
+  }
+
+  /** Removes the marks of damage whose segments are not needed any more (epochs below `tail`). */
+  async forgetBelow(tail: number): Promise<void> {
+    for (const name of [...this.#done]) {
+      if (Number.parseInt(name, 10) >= tail) continue;
+      await this.#disk.unlink(`${this.#folder}/${name}.done`);
+      this.#done.delete(name);
+    }
   }
 }
 
@@ -92,10 +111,14 @@ function reasonOf(line: Buffer): string {
 export async function openQuarantine(disk: Disk, folder: string): Promise<Result<Quarantine, DiskError>> {
   const listed = await disk.list(folder);
   if (!listed.ok) return listed;
+  const all = new Set(listed.value);
   const names: string[] = [];
+  const done: string[] = [];
   for (const name of listed.value) {
-    if (name.endsWith(".new")) await disk.unlink(`${folder}/${name}`);
+    if (name.endsWith(".done")) done.push(name.slice(0, -".done".length));
+    // Half written, or dealt with and not yet gone.
+    else if (name.endsWith(".new") || all.has(`${name}.done`)) await disk.unlink(`${folder}/${name}`);
     else names.push(name);
   }
-  return ok(new Quarantine(disk, folder, names));
+  return ok(new Quarantine(disk, folder, names, done));
 }

@@ -20,6 +20,7 @@ import { type NoticeNames, Notices } from "./notices.ts";
 import type { DamagedItem } from "./quarantine.ts";
 import { refusalFor } from "./room.ts";
 import type { Router } from "./router.ts";
+import { salvage } from "./salvage.ts";
 import { type RunReport, Schedule } from "./schedule.ts";
 import { recipientsOf, type Selector, selects } from "./selector.ts";
 import type { Settings } from "./settings.ts";
@@ -367,6 +368,31 @@ export class Spool implements Intake {
   /** Forgets a damaged record. */
   discardDamaged(name: string): Promise<boolean> {
     return this.#store.quarantine.remove(name);
+  }
+
+  /**
+   * Puts the message in a damaged record back into the queue, as far as it can be read, under a new id; the record is then
+   * forgotten. An error says why not. Without `hold` it is tried at once.
+   */
+  async reinject(name: string, hold: string): Promise<Result<string>> {
+    const item = await this.#store.quarantine.read(name);
+    if (item === null) return err(`${name}: no such damaged record`);
+    const saved = salvage(item.bytes);
+    if (saved === null) return err(`${name}: no whole message can be read from it (${item.reason})`);
+    const { envelope, header, body, eightBit } = saved;
+    const { quarantine: _old, ...free } = envelope;
+    const accepted = await this.#store.accept({
+      id: this.#store.newId(),
+      envelope: hold === "" ? free : { ...free, quarantine: hold },
+      header,
+      body: { kind: "memory", pieces: [body], bytes: body.length },
+      eightBit,
+    });
+    if (!accepted.ok) return err(`${accepted.error.operation}: ${accepted.error.code}`);
+    this.#deps.log.line(1, `${accepted.value.id}: from damaged record ${name}: ${item.reason}`);
+    await this.#store.quarantine.remove(name);
+    this.#fresh(accepted.value);
+    return ok(accepted.value.id);
   }
 
   figures(): SpoolFigures {

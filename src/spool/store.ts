@@ -115,6 +115,7 @@ export class Store {
       (damage) => damages.push(damage),
     );
     if (!recovered.ok) return recovered;
+    await quarantine.value.forgetBelow(recovered.value.line[0]?.epoch ?? 0);
     const segmentBytes = deps.segmentBytes ?? segmentBytesFor(space.value.totalBytes);
     const spareBytesMax = Math.min(SPARE_FILES_BYTES_MAX, space.value.totalBytes / 16);
     const store = new Store(deps, fold, quarantine.value, spareBytesMax, (self) => {

@@ -380,6 +380,19 @@ test("each damaged message costs only itself, and is kept with a reason", async 
   assert.match(damaged[0]?.reason ?? "", /checksum/);
   const again = await next.reboot();
   assert.equal((await again.spool.damaged()).length, 1);
+  const name = damaged[0]?.name ?? "";
+  const id = await again.spool.reinject(name, "");
+  assert.ok(id.ok);
+  assert.equal((await again.spool.damaged()).length, 0);
+  await again.flush();
+  assert.deepEqual(again.sent.map((s) => s.recipients[0]).sort(), [
+    "one@example.net",
+    "three@example.net",
+    "two@example.net",
+  ]);
+  assert.ok(!(await again.spool.reinject(name, "")).ok);
+  const last = await again.reboot();
+  assert.equal((await last.spool.damaged()).length, 0, "it does not come back");
 });
 
 test("a large message whose file is damaged is held, never delivered", async () => {

@@ -1,0 +1,39 @@
+// A message out of quarantined bytes, when enough of it can be read: the administrator's choice to send it after all
+// (reliability.md CR-06). The checksum is known to be wrong or missing, so nothing of this happens by itself.
+
+import type { Envelope } from "../mail/envelope.ts";
+import { ACCEPT_FIXED_BYTES, decodeAccept, decodeEnvelope } from "./codec.ts";
+import { RECORD_HEAD_BYTES } from "./record.ts";
+
+export interface Salvaged {
+  readonly envelope: Envelope;
+  readonly header: Buffer;
+  readonly body: Buffer;
+  readonly eightBit: boolean;
+}
+
+/** The message in `bytes`, a whole record or only its payload; null when it cannot be read. */
+export function salvage(bytes: Buffer): Salvaged | null {
+  return salvagePayload(bytes.subarray(RECORD_HEAD_BYTES)) ?? salvagePayload(bytes);
+}
+
+function salvagePayload(payload: Buffer): Salvaged | null {
+  if (payload.length < ACCEPT_FIXED_BYTES) return null;
+  // Behind the payload lie the end mark and padding: its length follows from its parts.
+  const wanted =
+    ACCEPT_FIXED_BYTES + payload.readUInt32LE(32) + payload.readUInt32LE(36) + payload.readDoubleLE(40);
+  if (!(wanted <= payload.length)) return null;
+  const facts = decodeAccept(payload.subarray(0, wanted));
+  if (!facts.ok || facts.value.place.inFile) return null;
+  const { envelopeBytes, headerBytes, bodyBytes, eightBit } = facts.value.place;
+  const atHeader = ACCEPT_FIXED_BYTES + envelopeBytes;
+  const envelope = decodeEnvelope(payload.subarray(ACCEPT_FIXED_BYTES, atHeader));
+  if (!envelope.ok) return null;
+  const atBody = atHeader + headerBytes;
+  return {
+    envelope: envelope.value,
+    header: Buffer.from(payload.subarray(atHeader, atBody)),
+    body: Buffer.from(payload.subarray(atBody, atBody + bodyBytes)),
+    eightBit,
+  };
+}
