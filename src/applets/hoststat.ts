@@ -1,4 +1,5 @@
 // hoststat, purgestat: what the daemon knows of next hops; the same as sendmail -bh and -bH.
+// Sendmail's names and columns; the daemon knows, the applet prints.
 
 import { parseCommandLine } from "../daemon/commandline.ts";
 import { prepareJob } from "../daemon/commands.ts";

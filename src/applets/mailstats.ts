@@ -1,4 +1,5 @@
 // mailstats: counts per mailer, in Sendmail's columns. The daemon counts; there is no statistics file to read.
+// Options and exit statuses are those of Sendmail's mailstats where they make sense without a file.
 
 import { parseCommandLine } from "../daemon/commandline.ts";
 import { ask, callErrorText, prepareJob } from "../daemon/commands.ts";

@@ -1,4 +1,5 @@
 // postern trace: explains a decision without sending, or tells the life of a message. The work is in daemon/tracing.ts.
+// Nothing here decides: the report is printed as text or JSON.
 
 import { parseCommandLine } from "../daemon/commandline.ts";
 import { prepareJob } from "../daemon/commands.ts";

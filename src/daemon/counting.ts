@@ -1,4 +1,5 @@
 // The statistics' view of sessions: policy and intake with a counter around them. They answer exactly what the counted ones answer.
+// Counting never changes an order, a reply or an id.
 
 import type { Envelope } from "../mail/envelope.ts";
 import type { Policy, Verdict } from "../policy/policy.ts";

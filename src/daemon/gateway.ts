@@ -180,6 +180,7 @@ export class Gateway {
     const generation = openGeneration(ready, this.around, () => this.site);
     if (!generation.ok) return generation;
     const old = this.#generation;
+    generation.value.mailers.status.restore(old.mailers.status.snapshot());
     this.#take(generation.value);
     this.#spool?.reconfigure(this.#queueSettings());
     for (const mailer of old.mailers.byName.values()) void mailer.close();

@@ -20,6 +20,7 @@ import type { CommandLine } from "./commandline.ts";
 import { listenControl } from "./control.ts";
 import { foldersOf } from "./folders.ts";
 import { Gateway } from "./gateway.ts";
+import { Keeping } from "./keeping.ts";
 import { type NotReady, readyConfiguration } from "./load.ts";
 import { confine, isRoot, parseUser, prepareFolders, type User } from "./privileges.ts";
 import { SERVERS } from "./registry.ts";
@@ -189,6 +190,7 @@ export async function runDaemon(
       return said(bound.error);
     }
   }
+  const keeping = await Keeping.prepare(gateway);
   const pid = replaceFile(folders.pidFile, `${processId()}\n${words}\n`, 0o644);
   if (!pid.ok) log.line(5, pid.error);
   if (user !== null) {
@@ -198,7 +200,10 @@ export async function runDaemon(
   if (gateway.spool?.suspended.has("listener")) smtpd?.suspend(true);
   gateway.spool?.start(line.queueIntervalMs ?? 0);
   log.line(0, `started as: ${words}`);
+  const kept = keeping.begin();
   const status = await life.over(control.ok ? control.value : null);
+  await kept;
+  await keeping.close();
   removeFile(folders.pidFile);
   return status;
 }

@@ -74,16 +74,12 @@ export class Statistics {
   readonly #totals = { connectionsFrom: 0, connectionsTo: 0, connectionsRejected: 0 };
   #next = 0;
   #sinceWallMs: number;
-  #changes = 0;
+  /** Told of every change; state/ writes now and then what has changed. */
+  onChange: () => void = () => undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#sinceWallMs = clock.wallMs();
-  }
-
-  /** Grows with every change: state/ writes only when it did. */
-  get changes(): number {
-    return this.#changes;
   }
 
   get sinceWallMs(): number {
@@ -95,7 +91,7 @@ export class Statistics {
   }
 
   #row(mailer: string): Row {
-    this.#changes++;
+    this.onChange();
     const known = this.#rows.get(mailer);
     if (known !== undefined) return known;
     const row = emptyRow(mailer);
@@ -140,7 +136,7 @@ export class Statistics {
   }
 
   connection(refused: boolean): void {
-    this.#changes++;
+    this.onChange();
     if (refused) this.#totals.connectionsRejected++;
     else this.#totals.connectionsFrom++;
   }

@@ -1,4 +1,5 @@
 // A trace for people: what was asked, what was found, what would be sent. One fact a line, so that it can be read aloud on the phone.
+// Everything that came from outside is printed without control bytes.
 
 import { printable } from "../sys/log.ts";
 import type { HistoryEvent } from "./statistics.ts";

@@ -78,6 +78,16 @@ export class HostStatus {
     }));
   }
 
+  /** Takes over what an earlier run or configuration knew, for people: no host is spared because of it. */
+  restore(entries: readonly HostEntry[]): void {
+    const now = this.#clock.monotonicMs();
+    for (const entry of entries.slice(-HOSTS_MAX)) {
+      const key = entry.name.toLowerCase();
+      if (this.#hosts.has(key) || this.#hosts.size >= HOSTS_MAX) continue;
+      this.#hosts.set(key, { ...entry, triedMs: now, outcome: null });
+    }
+  }
+
   /** purgestat: forgets all, or what is older than Timeout.hoststatus. */
   purge(expiredOnly: boolean): void {
     const now = this.#clock.monotonicMs();

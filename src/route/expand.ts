@@ -388,14 +388,8 @@ class Expander {
       const useful = (comment > 0 ? line.slice(0, comment) : line).trimEnd();
       if (useful === "" || useful.startsWith("#")) continue;
       this.#where = `${path}: line ${i + 1}: `;
-      const verb = node.mailer === "*include*" ? "sending" : "forwarding";
-      this.#trace({
-        rule: "forwarding",
-        table: path,
-        key: `line ${i + 1}`,
-        value: useful,
-        text: `${verb} to ${useful}`,
-      });
+      const text = `${node.mailer === "*include*" ? "sending" : "forwarding"} to ${useful}`;
+      this.#trace({ rule: "forwarding", key: `${path}:${i + 1}`, text });
       await this.#list(useful, node, level + 1, from);
     }
     this.#where = file;

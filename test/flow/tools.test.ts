@@ -222,6 +222,9 @@ describe("postern spool", () => {
 describe("hoststat and mailstats", () => {
   it("print Sendmail's columns", async () => {
     const o = gateway.options();
+    sink.received.length = 0;
+    assert.match(await send(gateway.port, "joe@example.com", ["bob@example.net"], MESSAGE), /^250/);
+    await until("delivery", 10, () => sink.received.length === 1);
     const hosts = await gateway.run("hoststat", o);
     assert.match(
       hosts.out,
@@ -236,8 +239,18 @@ describe("hoststat and mailstats", () => {
       stats.out,
       /^Statistics from \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\n M {3}msgsfr {2}bytes_from {3}msgsto {4}bytes_to {2}msgsrej msgsdis msgsqur {2}Mailer\n/,
     );
-    assert.match(stats.out, /^ 5 +0 +0K +0 +0K +1 +0 +0 {2}esmtp$/m);
+    assert.match(stats.out, /^ 5 +\d+ +\d+K +0 +0K +[1-9]\d* +0 +\d+ {2}esmtp$/m);
     assert.match(stats.out, /^={69}\n T +\d+ +\d+K +\d+ +\d+K +\d+ +\d+ +\d+\n C +\d+ +\d+ +\d+\n$/m);
+  });
+
+  it("go on counting after a restart", async () => {
+    const rows = async (): Promise<string> =>
+      (await gateway.run("mailstats", gateway.options())).out.split("\n").slice(2).join("\n");
+    const before = await rows();
+    assert.match(before, /Mailer|esmtp/);
+    assert.equal(await gateway.stop(), 0);
+    await gateway.start();
+    await until("the kept counts", 10, async () => (await rows()) === before);
   });
 
   it("say that no daemon runs when none does", async () => {
