@@ -42,11 +42,12 @@ export function fieldOf(header: Buffer, name: string): string {
   return (end < 0 ? rest : rest.slice(0, end)).replace(/\r\n[ \t]+/g, " ").trim();
 }
 
-export function fromLine(id: string, envelope: Envelope, header: Buffer, size: number): string {
+/** The line of an accepted message. As in Sendmail, size counts the header too and is what the priority begins with. */
+export function fromLine(id: string, envelope: Envelope, header: Buffer, bodyBytes: number): string {
   const { origin } = envelope;
   const parts = [
     `${id}: from=<${envelope.sender}>`,
-    `size=${size}`,
+    `size=${header.length + bodyBytes}`,
     `class=${envelope.precedence}`,
     `nrcpts=${envelope.recipients.length}`,
   ];

@@ -25,7 +25,7 @@ test("background delivery tries a message at once and takes it out of the queue"
   assert.equal(w.spool.list().length, 0);
   assert.match(
     w.lines.join("\n"),
-    /: from=<joe@example.com>, size=6, class=0, nrcpts=1, msgid=<1@example.com>, proto=ESMTP, daemon=MTA, relay=client.test \[192.0.2.1\]/,
+    /: from=<joe@example.com>, size=73, class=0, nrcpts=1, msgid=<1@example.com>, proto=ESMTP, daemon=MTA, relay=client.test \[192.0.2.1\]/,
   );
   assert.match(
     w.lines.join("\n"),
