@@ -95,7 +95,9 @@ export function makeRoutes(site: () => Site): Routes {
       const now = site();
       const entry = (mailer: string, user: string): VerifiedAddress => {
         const local = hasFlag(now, mailer, "l");
-        const account = local ? now.accounts.find(user.replace(/^\\/, "")) : undefined;
+        // VRFY stops at the alias, before anybody has looked for an account.
+        const aliased = !expand && local && now.aliases?.lookup(user).kind === "found";
+        const account = local && !aliased ? now.accounts.find(user.replace(/^\\/, "")) : undefined;
         return { user, fullName: account?.kind === "found" ? account.value.fullName : "", local };
       };
       // VRFY names the address itself: aliases stay closed (Sendmail's EF_VRFYONLY).

@@ -18,12 +18,13 @@ export function dispatch(session: Session, line: string, first: boolean): Promis
   while (p < line.length && isBlank(line.charCodeAt(p))) p++;
   const verb = verbNamed(word);
   if (verb === undefined && first && FOREIGN_VERBS.has(word.toUpperCase())) return foreign(session, word);
-  if (session.refusal !== null && verb?.always !== true) {
-    if (session.countBad()) session.say(session.refusal);
-    return undefined;
-  }
+  // Also a refused client hears that this is no command.
   if (verb === undefined) {
     if (session.countBad()) session.answer(500, "5.5.1", `Command unrecognized: "${shortened(line)}"`);
+    return undefined;
+  }
+  if (session.refusal !== null && !verb.always) {
+    if (session.countBad()) session.say(session.refusal);
     return undefined;
   }
   session.lastVerb = verb.name;
