@@ -161,6 +161,8 @@ function recipientField(facts: HeaderFacts): string {
 interface Summary {
   readonly seen: ReadonlySet<string>;
   readonly kept: string;
+  /** Value of a Full-Name field, which names the sender in the From that we add. */
+  readonly fullName: string;
   /** `kept` with emptied Bcc fields where they stood: RFC 822 wants one recipient field. */
   readonly keptWithBcc: string;
   readonly hops: number;
@@ -176,6 +178,7 @@ function summarise(header: string): Summary {
   const seen = new Set<string>();
   let kept = "";
   let keptWithBcc = "";
+  let fullName = "";
   let hops = 0;
   let precedence = 0;
   let urgency: Envelope["urgency"] = "normal";
@@ -183,6 +186,7 @@ function summarise(header: string): Summary {
     if (TRACE_FIELDS.has(name)) hops++;
     const text = value.trim();
     if (name === "precedence") precedence = CLASSES.get(text.toLowerCase()) ?? 0;
+    if (name === "full-name") fullName = text;
     if (name === "priority") urgency = urgencyOf(text.toLowerCase());
     if (DROPPED_FIELDS.has(name) || (text === "" && DEFAULT_FIELDS.includes(name))) continue;
     seen.add(name);
@@ -190,7 +194,7 @@ function summarise(header: string): Summary {
     if (!blind) kept += `${label}:${value}\r\n`;
     keptWithBcc += blind ? `${label}:\r\n` : `${label}:${value}\r\n`;
   }
-  return { seen, kept, keptWithBcc, hops, precedence, urgency };
+  return { seen, kept, keptWithBcc, fullName, hops, precedence, urgency };
 }
 
 /** Will completeHeader() add a From made of the sender? Then the sender's full name is worth looking up. */
@@ -208,9 +212,10 @@ export function completeHeader(raw: Buffer, facts: HeaderFacts): CompletedHeader
   const came = summarise(raw.toString("latin1"));
   const has = (name: string) => came.seen.has(name);
   const resent = [...came.seen].some((name) => name.startsWith("resent-"));
+  const named = came.fullName === "" ? facts : { ...facts, fullName: came.fullName };
   let added = "";
   for (const name of DEFAULT_FIELDS)
-    if (!has(name) && (resent || !name.startsWith("resent-"))) added += defaultField(name, facts);
+    if (!has(name) && (resent || !name.startsWith("resent-"))) added += defaultField(name, named);
   const addressed = ["to", "cc", "resent-to", "resent-cc", "apparently-to"].some(has);
   const recipients = addressed ? "" : recipientField(facts);
   const kept = addressed || recipients !== "" ? came.kept : came.keptWithBcc;

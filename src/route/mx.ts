@@ -110,9 +110,9 @@ function pointsBack(name: string, j: string): MxAnswer {
   return {
     kind: "outcome",
     outcome: () =>
-      outcome("failed", "5.3.5", "Local configuration error", {
-        diagnostic: "554 Local configuration error",
-        remote: "",
+      outcome("failed", "5.5.0", "Local configuration error", {
+        diagnostic: "",
+        remote: name,
         transcript: [
           `554 5.0.0 MX list for ${name}. points back to ${j}`,
           "554 5.3.5 Local configuration error",

@@ -70,7 +70,7 @@ const OUTCOMES = [
     text: "Deferred: Name server: servfail.example.: host name lookup failure",
   },
   { input: "nullmx.example", status: "5.1.10", text: "Host does not accept mail: MX 0 ." },
-  { input: "bestmx.example", status: "5.3.5", text: "Local configuration error" },
+  { input: "bestmx.example", status: "5.5.0", text: "Local configuration error" },
 ];
 
 for (const { input, status, text } of OUTCOMES)
