@@ -1,4 +1,5 @@
 // A message on its way into the queue: what is known when it is accepted, and the entry that it becomes.
+// Interactive delivery may know of deliveries that are done already; they are never tried again.
 
 import type { Envelope } from "../mail/envelope.ts";
 import type { AcceptFacts } from "./codec.ts";

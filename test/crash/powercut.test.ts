@@ -2,6 +2,8 @@
 // there are too many), recovery runs, and the invariants hold. Then the suite is tested: without any one of the syncs it must fail.
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { type Image, SimDisk } from "../sim/disk.ts";
@@ -85,6 +87,26 @@ test("a power cut after any operation loses nothing that was acknowledged", {
   syncs = findings.syncs;
   t.diagnostic(`${findings.operations} operations, ${findings.states} different states recovered`);
   assert.ok(findings.states > 1000, "the script has enough states");
+});
+
+/** Made when an administrator deals with damage, which the scripts do not; test/unit/spool checks that it holds. */
+const NOT_IN_SCRIPTS = ["the mark that damage was dealt with"];
+
+test("every sync that the queue makes is made in the scripts", () => {
+  const folder = join(import.meta.dirname, "../../src/spool");
+  const reasons = new Set<string>();
+  for (const name of readdirSync(folder)) {
+    const source = readFileSync(join(folder, name), "utf8");
+    for (const match of source.matchAll(/\.(?:sync|syncFolder)\((?:[^()"]|\([^()]*\))*"([^"]+)"/g))
+      reasons.add(match[1] ?? "");
+    assert.equal(
+      source.match(/\.(?:sync|syncFolder)\(/g)?.length ?? 0,
+      [...source.matchAll(/\.(?:sync|syncFolder)\((?:[^()"]|\([^()]*\))*"([^"]+)"/g)].length,
+      `${name}: each sync says why`,
+    );
+  }
+  for (const why of NOT_IN_SCRIPTS) reasons.delete(why);
+  assert.deepEqual([...syncs].sort(), [...reasons].sort());
 });
 
 test("without any one of its syncs the suite fails", { timeout: 600_000 }, async (t) => {
