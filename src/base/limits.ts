@@ -163,6 +163,9 @@ export const COMMON_NAME_BYTES_MAX = 255;
 export const CERTIFICATE_FILE_BYTES_MAX = 4 * 1024 * 1024;
 /** Files read from CACertPath or CRLPath. */
 export const CERTIFICATE_FOLDER_FILES_MAX = 512;
+
+/** Certificate, key and list files whose content is kept over reloads. */
+export const KNOWN_CERTIFICATE_FILES_MAX = 1024;
 /** Bytes of a configuration image with its signature. */
 export const CONFIG_IMAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Files and folders of a configuration, and the depth of its folders. */

@@ -78,6 +78,7 @@ export async function withoutDaemon<T>(
     machine,
     folders,
     uid: user?.value.uid ?? -1,
+    certificateFiles: new Map(),
   });
   if (!gateway.ok) return gateway;
   // For good: programs that a job starts must not find root in reserve.

@@ -19,6 +19,7 @@ import { systemDisk } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
 import type { ClientTls, ServerTls } from "../tls/context.ts";
+import type { KnownFiles } from "../tls/material.ts";
 import { CLIENT_SIDES, SERVER_SIDES } from "../tls/registry.ts";
 import { makeServerAuth } from "./auth.ts";
 import { watchCertificates } from "./certificates.ts";
@@ -40,6 +41,8 @@ export interface Surroundings {
   readonly folders: Folders;
   /** The daemon's user, who may own keys besides root. */
   readonly uid: number;
+  /** Certificate files that were read, kept for reloads: root may have been given up by then. */
+  readonly certificateFiles: KnownFiles;
 }
 
 /** How long an interactive client waits for the next hop before its message is made durable. */
@@ -212,6 +215,7 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
     clockTrusted: () => around.clock.wallMs() >= CLOCK_FLOOR_MS,
     owners: [around.uid],
     nowMs: () => around.clock.wallMs(),
+    known: around.certificateFiles,
   };
   const clientTls = CLIENT_SIDES[0]?.(configuration.options, tls) ?? null;
   const mailers = makeMailers(

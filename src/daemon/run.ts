@@ -76,7 +76,15 @@ function prepare(
     const made = prepareFolders(folders, user);
     if (!made.ok) log.line(0, made.error);
   }
-  const around = { clock: systemClock, entropy: systemEntropy, log, machine, folders, uid: user?.uid ?? -1 };
+  const around = {
+    clock: systemClock,
+    entropy: systemEntropy,
+    log,
+    machine,
+    folders,
+    uid: user?.uid ?? -1,
+    certificateFiles: new Map(),
+  };
   const gateway = Gateway.make(ready.value, around);
   if (!gateway.ok) return refused(gateway.error, 71);
   return ok({ gateway: gateway.value, user });

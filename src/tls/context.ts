@@ -32,6 +32,8 @@ export interface TlsSurroundings {
   readonly owners: readonly number[];
   /** Wall clock, milliseconds: for warnings about certificates that end soon; without it there are none. */
   nowMs?(): number;
+  /** What was read before, kept over reloads; without it the files are followed from here on. */
+  readonly known?: KnownFiles;
 }
 
 /** An encrypted stream and what it proved. */
@@ -85,7 +87,7 @@ export class Keeper {
   readonly #log: Log;
   readonly #around: TlsSurroundings;
   readonly #optionBits: number;
-  readonly #known: KnownFiles = new Map();
+  readonly #known: KnownFiles;
   #material: Material | null = null;
   #revoked: { readonly of: Material | null; readonly keys: ReadonlySet<string> } = {
     of: null,
@@ -100,6 +102,7 @@ export class Keeper {
     this.#options = options;
     this.#log = around.log;
     this.#around = around;
+    this.#known = around.known ?? new Map();
     this.#rules = {
       groupReadableKey: options.DontBlameSendmail.some(
         (word) => word.toLowerCase() === "groupreadablekeyfile",

@@ -1,7 +1,11 @@
 // The files of one side (server or client) of TLS: which options name them, what was read, and whether any has changed since.
 // A file that fails its rules switches this side off with Sendmail's log text; the gateway runs on without it.
 
-import { CERTIFICATE_FILE_BYTES_MAX, CERTIFICATE_FOLDER_FILES_MAX } from "../base/limits.ts";
+import {
+  CERTIFICATE_FILE_BYTES_MAX,
+  CERTIFICATE_FOLDER_FILES_MAX,
+  KNOWN_CERTIFICATE_FILES_MAX,
+} from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Options } from "../config/options.ts";
 import { readCertificate, readPrivateKey, type X509Certificate } from "../sys/crypto.ts";
@@ -69,8 +73,19 @@ export interface Material {
   readonly notes: readonly string[];
 }
 
-/** File contents that were read and found trustworthy, with what the file looked like then. */
+/**
+ * File contents that were read and found trustworthy, by purpose, rule and path, with what the file looked like then; and lists of
+ * folders. Kept over reloads, because what only root may read is not read again once root was given up.
+ */
 export type KnownFiles = Map<string, { readonly stamp: string; readonly bytes: Buffer }>;
+
+/** A reload may name other files; the oldest go first. */
+function remember(known: KnownFiles, key: string, stamp: string, bytes: Buffer): void {
+  known.delete(key);
+  known.set(key, { stamp, bytes });
+  const oldest = known.keys().next();
+  if (known.size > KNOWN_CERTIFICATE_FILES_MAX && oldest.done !== true) known.delete(oldest.value);
+}
 
 /** What a file looks like; null when it may not even be looked at (its folder was closed to us with root's rights). */
 function fileStamp(path: string): string | null {
@@ -104,13 +119,15 @@ function readTrusted(
   known: KnownFiles,
 ): Result<Buffer> {
   const stamp = fileStamp(path);
-  const before = known.get(path);
+  // One file may be certificate and key: what is open enough for the one is not for the other.
+  const key = `${purpose} ${rules.groupReadableKey} ${path}`;
+  const before = known.get(key);
   if (before !== undefined && (stamp === null || stamp === before.stamp)) return ok(before.bytes);
   const wrong = untrusted(path, purpose, rules);
   if (wrong !== null) return err(`STARTTLS=${side}: file ${path} unsafe: ${wrong}`);
   const bytes = readBoundedFile(path, CERTIFICATE_FILE_BYTES_MAX);
   if (bytes.kind === "found") {
-    known.set(path, { stamp: stamp ?? "", bytes: bytes.value });
+    remember(known, key, stamp ?? "", bytes.value);
     return ok(bytes.value);
   }
   const why =
@@ -175,14 +192,17 @@ function folderBlocks(
   notes: string[],
 ): Buffer[] {
   const names = listDirectory(folder);
-  if (names.kind !== "found") {
+  const key = `folder ${folder}`;
+  const before = known.get(key);
+  if (names.kind === "found") remember(known, key, "", Buffer.from(names.value.join("\n")));
+  if (names.kind === "absent" || (names.kind === "tempfail" && before === undefined)) {
     notes.push(
       `STARTTLS=${side}: folder ${folder} unsafe: ${names.kind === "absent" ? "No such file or directory" : names.reason}`,
     );
     return [];
   }
   const found: Buffer[] = [];
-  const wanted = [...names.value]
+  const wanted = (names.kind === "found" ? [...names.value] : (before?.bytes.toString().split("\n") ?? []))
     .sort()
     .filter((name) => /^[0-9a-f]{8}\.r?\d+$|\.(pem|crt|cer|crl)$/.test(name));
   for (const name of wanted.slice(0, CERTIFICATE_FOLDER_FILES_MAX)) {
