@@ -5,7 +5,7 @@ BOARD ?= qemu-x86_64
 NODE := scripts/node
 SETUP := scripts/setup.sh
 
-.PHONY: help run serve test test-unit test-boot bundle image flash config menuconfig savedefconfig oracle bench tidy format size clean
+.PHONY: help run serve test test-unit test-boot test-matrix bundle image flash config menuconfig savedefconfig oracle bench tidy format size clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,6 +34,11 @@ test-unit:
 test-boot:
 	@$(SETUP) bundle image qemu test/packages
 	@$(NODE) test/run.ts board
+
+## make test-matrix                    every two flags of src/Kconfig in every state: bundled, started, asked (a minute)
+test-matrix:
+	@$(SETUP) bundle test/packages
+	@$(NODE) --test test/matrix/pairs.test.ts
 
 ## make bundle    [BOARD=b]            build/b/postern, the single binary (BOARD=host: for this machine)
 bundle:

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
 import packageJson from "../package.json" with { type: "json" };
 import { type Architecture, architectureOf, fail, outputOf, ROOT, say } from "./board.ts";
-import { featuresPlugin } from "./features.ts";
+import { type BoardConfig, featuresPlugin } from "./features.ts";
 import { boardConfig } from "./kconfig.ts";
 
 /** The addon beside the bundle. */
@@ -55,14 +55,21 @@ function addon(): Plugin {
   };
 }
 
-/** Bundles for `board` into build/<board>/bundle. Any warning of esbuild is an error here. */
+/** Bundles for `board` into build/<board>/bundle. */
 export async function bundle(board: string): Promise<Bundle> {
-  const architecture = architectureOf(board);
-  const folder = join(outputOf(board), "bundle");
+  return bundleWith(await boardConfig(board), architectureOf(board), join(outputOf(board), "bundle"));
+}
+
+/** Bundles what `config` has into `folder`. Any warning of esbuild is an error here. */
+export async function bundleWith(
+  config: BoardConfig,
+  architecture: Architecture,
+  folder: string,
+): Promise<Bundle> {
   const main = join(folder, "main.cjs");
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  say(`bundling ${ENTRY} for ${board}`);
+  say(`bundling ${ENTRY} for ${config.board}`);
   const result = await build({
     absWorkingDir: ROOT,
     entryPoints: [ENTRY],
@@ -76,7 +83,7 @@ export async function bundle(board: string): Promise<Bundle> {
     legalComments: "external",
     metafile: true,
     logLevel: "silent",
-    plugins: [featuresPlugin(await boardConfig(board), packageJson.version), addon()],
+    plugins: [featuresPlugin(config, packageJson.version), addon()],
   }).catch((error: unknown) => fail(error instanceof Error ? error.message : String(error)));
   for (const { text, location } of result.warnings)
     fail(`${location?.file ?? ENTRY}:${location?.line ?? 0}: ${text}`);

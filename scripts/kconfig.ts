@@ -3,7 +3,7 @@
 // range without a word, so a defconfig that does not survive the way there and back is refused.
 // The host has everything on and needs no kconfig-conf.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { fail, outputOf, ROOT, readBoard, say } from "./board.ts";
@@ -64,6 +64,22 @@ export async function boardConfig(board: string): Promise<BoardConfig> {
   if (board === "host")
     return { board, on: new Set(booleanSymbols(kconfig)), off: [], limits: new Map(), strings: new Map() };
   return parseDotConfig(board, readFileSync(await fullConfig(board), "utf8"), kconfig);
+}
+
+/** Flags of a build that has only `on`, named `name`; the limits keep their defaults. Refused when dependencies change the choice. */
+export async function chosenConfig(name: string, on: ReadonlySet<string>): Promise<BoardConfig> {
+  const kconfig = readFileSync(KCONFIG, "utf8");
+  const config = join(outputOf(name), ".config");
+  mkdirSync(outputOf(name), { recursive: true });
+  const lines = booleanSymbols(kconfig).map((s) =>
+    on.has(s) ? `CONFIG_${s}=y` : `# CONFIG_${s} is not set`,
+  );
+  writeFileSync(config, `CONFIG_BOARD_NAME="${name}"\n${lines.join("\n")}\n`);
+  await conf(config, "--olddefconfig");
+  const made = parseDotConfig(name, readFileSync(config, "utf8"), kconfig);
+  const changed = made.off.filter((s) => on.has(s));
+  if (changed.length > 0) fail(`${name}: dependencies of ${changed.join(" ")} are off`);
+  return made;
 }
 
 async function menu(board: string): Promise<void> {
