@@ -88,7 +88,8 @@ export function makeRoutes(site: () => Site): Routes {
     async check(address, typed) {
       const verdict = await verifyRecipient(site(), address, typed);
       if (verdict.kind === "refused") return verdict;
-      return { kind: "ok", willQueue: verdict.kind === "queued" };
+      if (verdict.kind === "queued") return { kind: "ok", willQueue: true };
+      return { kind: "ok", willQueue: false, target: verdict.target };
     },
     fullName: (sender) => senderFullName(site(), sender),
     async verify(argument, expand) {

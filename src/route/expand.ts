@@ -482,7 +482,8 @@ export async function expandRecipient(
 
 /** What RCPT says about an address once policy has let it through. */
 export type Verification =
-  | { readonly kind: "ok"; readonly delivery: Delivery | null }
+  /** `target`: what the address resolves to, as one text; two spellings of one recipient have the same. */
+  | { readonly kind: "ok"; readonly target: string }
   /** Recipient ok, but a lookup failed for now: `Recipient ok (will queue)`. */
   | { readonly kind: "queued" }
   /** With the `<address>... ` prefix in place. */
@@ -503,16 +504,6 @@ export async function verifyRecipient(
   const last = expander.nodes.at(-1);
   if (last === undefined)
     return { kind: "refused", reply: prefixed(reply(550, "5.1.1", "User unknown"), typed) };
-  return last.wait === "" ? { kind: "ok", delivery: null } : { kind: "queued" };
-}
-
-/** The line of -bv for an error: text without codes, with the address where Sendmail prints it. */
-export function errorLine(error: ExpansionError): string {
-  return `${error.where}${prefixed(error.reply, error.address).lines.join(" ")}`;
-}
-
-/** The line of -bv for a delivery. */
-export function deliverableLine(delivery: Delivery): string {
-  const host = delivery.host === "" ? "" : `, host ${delivery.host}`;
-  return `${delivery.address}... deliverable: mailer ${delivery.mailer}${host}, user ${joinTokens([delivery.user])}`;
+  if (last.wait !== "") return { kind: "queued" };
+  return { kind: "ok", target: [last.mailer, last.host, last.user].join("\0") };
 }

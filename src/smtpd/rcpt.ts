@@ -68,6 +68,7 @@ async function check(
   if (verdict.kind === "discard") transaction.fate.discard = true;
   if (verdict.kind === "quarantine") transaction.fate.quarantine ||= verdict.reason;
   let later = "";
+  let target = "";
   // A message that is dropped needs no route.
   if (!transaction.fate.discard) {
     const route = await session.service.routes.check(address, typed);
@@ -78,7 +79,8 @@ async function check(
       return;
     }
     if (route.willQueue) later = " (will queue)";
+    target = route.target ?? "";
   }
-  const shown = transaction.add({ address, ...parameters }, typed);
+  const shown = transaction.add({ address, ...parameters }, typed, target);
   session.answer(250, "2.1.5", `${shown}... Recipient ok${later}`);
 }

@@ -28,7 +28,9 @@ export interface Routes {
     address: string,
     typed: string,
   ): Promise<
-    { readonly kind: "ok"; readonly willQueue: boolean } | { readonly kind: "refused"; readonly reply: Reply }
+    /** `target`: the same text for two spellings of one recipient, when that is known. */
+    | { readonly kind: "ok"; readonly willQueue: boolean; readonly target?: string }
+    | { readonly kind: "refused"; readonly reply: Reply }
   >;
   /** Full name of the account that `sender` is, "" when it is none of ours. */
   fullName?(sender: string): Promise<string>;

@@ -49,13 +49,14 @@ export class Transaction {
     this.fate = { ...fate };
   }
 
-  /** Adds a recipient; returns what its answer shows. */
-  add(recipient: Recipient, typed: string): string {
+  /** Adds a recipient that resolves to `target` ("": not known); returns what its answer shows. */
+  add(recipient: Recipient, typed: string, target: string): string {
     this.accepted++;
     const { address } = recipient;
     const at = address.lastIndexOf("@");
     // Domains have no case, local parts may.
-    const key = at < 0 ? address : address.slice(0, at) + address.slice(at).toLowerCase();
+    const plain = at < 0 ? address : address.slice(0, at) + address.slice(at).toLowerCase();
+    const key = target === "" ? plain : target;
     const before = this.#typed.get(key);
     if (before !== undefined) return before;
     this.#typed.set(key, typed);
