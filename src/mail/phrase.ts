@@ -155,7 +155,8 @@ export function crack(text: string): Cracked {
     const comment = [inside.lead, inside.tail].filter((text) => text !== "").join(" ");
     return {
       before: `${before}<`,
-      address: inside.address,
+      // The brackets stay: they tell the scanner that a colon inside is no group's.
+      address: `<${inside.address}>`,
       after: `${comment === "" ? "" : ` ${comment}`}>${after}`,
     };
   }

@@ -27,8 +27,8 @@ export async function checkBadMx(site: Site, host: string): Promise<Decision> {
   if (site.config.features.badMx === null) return PASS;
   const list = await site.resolver.mx(host);
   if (list.kind === "tempfail") return refuseWith("4.1.2", `450 MX lookup failure for ${host}`);
-  if (list.kind === "absent") return PASS;
-  const hosts = list.value.slice(0, MX_HOSTS_MAX).map((mx) => mx.exchange);
+  // Without MX records the domain is its own mail host (RFC 5321 5.1).
+  const hosts = list.kind === "absent" ? [host] : list.value.slice(0, MX_HOSTS_MAX).map((mx) => mx.exchange);
   if (hosts.some(notAName)) return refuseWith("5.1.2", `550 Illegal MX record for host ${host}`);
   for (const name of hosts) {
     const answer = await site.resolver.a(name);
