@@ -23,6 +23,7 @@ import {
   emptySet,
   finalSet,
   hostShown,
+  isNullUser,
   parseSet,
   type Ruling,
   rewriteSet,
@@ -235,12 +236,12 @@ class Tester {
     if (answer.kind !== "answer") return;
     const { parsed } = answer;
     if (parsed.kind === "mailer")
-      await this.#rewrite(ruling, parsed.mailer, { kind: "focus", focus: parsed.user });
+      await this.#rewrite(ruling, parsed.mailer, "envelope-recipient", { kind: "focus", focus: parsed.user });
     const from = start.kind === "focus" ? start.focus : null;
     if (from === null) return;
     const resolution = await finished(ruling.run, parsed, from);
     if (resolution.kind === "error") {
-      this.#print(`${text}... ${prefixedText(resolution.reply.lines.join(" "))}`);
+      this.#print(prefixed(resolution.reply, text).lines.join(" "));
       const status = parsed.kind === "error" ? parsed.status : "5.3.5";
       const words = parsed.kind === "error" ? parsed.text : prefixed(resolution.reply, "").lines.join(" ");
       this.#print(
@@ -251,16 +252,17 @@ class Tester {
     if (resolution.wait !== "")
       this.#print(`${text}... Transient parse error -- message queued for future delivery`);
     const host = parsed.kind === "mailer" ? hostShown(resolution.host, parsed.user) : resolution.host;
-    this.#print(`mailer ${resolution.mailer}${host === "" ? "" : `, host ${host}`}, user ${resolution.user}`);
+    const user = parsed.kind === "mailer" && isNullUser(parsed.user) ? "" : resolution.user;
+    this.#print(`mailer ${resolution.mailer}${host === "" ? "" : `, host ${host}`}, user ${user}`);
   }
 
-  async #rewrite(ruling: Ruling, mailer: string, input: Space): Promise<Space> {
-    const sender = this.#place.endsWith("sender");
+  async #rewrite(ruling: Ruling, mailer: string, place: Place, input: Space): Promise<Space> {
+    const sender = place.endsWith("sender");
     const passed = await emptySet(ruling, sender ? "1" : "2", input);
     const known = this.#site.mailers.has(mailer);
     const written =
       known && setsOf(this.#site, mailer).sender[0] !== "parse"
-        ? await rewriteSet(ruling, mailer, this.#place, passed)
+        ? await rewriteSet(ruling, mailer, place, passed)
         : passed;
     return finalSet(ruling, written);
   }
@@ -275,7 +277,7 @@ class Tester {
     const input = this.#scan(address);
     if (input === null) return;
     const ruling = this.#ruling();
-    const out = await this.#rewrite(ruling, mailer, await canonifySet(ruling, input));
+    const out = await this.#rewrite(ruling, mailer, this.#place, await canonifySet(ruling, input));
     this.#print(
       `Rcode = ${ruling.run.tempfail === "" ? 0 : 75}, addr = ${before}${addressText(out)}${after}`,
     );
@@ -327,7 +329,9 @@ class Tester {
   async #mx(host: string): Promise<void> {
     const hosts = await mxHosts(this.#site, host, this.#test.entropy);
     if (hosts.kind !== "hosts") {
-      this.#print(`getmxrr(${host}) returns -1 value(s):`);
+      // 0: there is no such host; -1: it cannot be said now.
+      const count = hosts.outcome("").kind === "deferred" ? -1 : 0;
+      this.#print(`getmxrr(${host}) returns ${count} value(s):`);
       return;
     }
     this.#print(`getmxrr(${host}) returns ${hosts.candidates.length} value(s):`);
@@ -424,11 +428,6 @@ function ruleNumber(name: string): string {
 /** -d21, -d38 and -d60 show rules and lookups in Sendmail; here they show what tables answered. */
 function showsLookups(debug: string): boolean {
   return debug.split(",").some((part) => ["21", "38", "60"].includes(part.split(/[.-]/)[0] ?? ""));
-}
-
-/** Text of a refusal as -bt prints it: without code. */
-function prefixedText(text: string): string {
-  return text.replace(/^\d{3} /, "");
 }
 
 function hasClass(classes: Classes, name: string): name is keyof Classes {

@@ -2,7 +2,7 @@
 // Each runs the same code that mail runs through; only the work space is shown as Sendmail's -bt shows it (tokens between blanks).
 
 import { joinTokens, tokensOf } from "../mail/address.ts";
-import { type Focus, focus, focusToText } from "../mail/focus.ts";
+import { type Focus, focus, focusOf, focusToText } from "../mail/focus.ts";
 import type { Reply } from "../mail/reply.ts";
 import { makePolicy } from "../policy/gate.ts";
 import type { Client, Policy, Verdict } from "../policy/policy.ts";
@@ -21,9 +21,14 @@ export type Space =
   | { readonly kind: "answer"; readonly parsed: Parsed }
   | { readonly kind: "text"; readonly text: string };
 
+/** The null address as a decision holds it. */
+export function isNullUser(address: Focus): boolean {
+  return address.kind === "null" || (address.host === null && joinTokens(address.left) === "<>");
+}
+
 /** Tokens of a focus: `larry < @ example . com . >`. */
 function focusTokens(address: Focus): readonly string[] {
-  if (address.kind === "null") return ["<", "@", ">"];
+  if (address.kind === "null" || isNullUser(address)) return ["<", "@", ">"];
   if (address.kind === "list") return ["<", "@", "*LIST*", ">"];
   if (address.host === null) return address.left;
   return [...address.left, "<", "@", ...tokensOf(address.host), ...(address.dot ? ["."] : []), ">"];
@@ -62,12 +67,21 @@ export function spaceText(space: Space): string {
   }
 }
 
-/** The focus that a space stands for; tokens that never went through canonify are taken as written. */
-function focusIn(site: Site, space: Space): Focus {
+/** `mick < @ host . >` as people type the work space between canonify and final; null when it is not of that form. */
+function typedFocus(tokens: readonly string[]): Focus | null {
+  const open = tokens.indexOf("<");
+  if (open < 1 || tokens[open + 1] !== "@" || tokens.at(-1) !== ">") return null;
+  const host = tokens.slice(open + 2, -1);
+  const dot = host.at(-1) === ".";
+  return focusOf(tokens.slice(0, open), joinTokens(dot ? host.slice(0, -1) : host), dot);
+}
+
+/** The focus that a space stands for. `raw`: the tokens of an address as written, for canonify. */
+function focusIn(site: Site, space: Space, raw = false): Focus {
   if (space.kind === "focus") return space.focus;
   if (space.kind === "answer" && space.parsed.kind === "mailer") return space.parsed.user;
   const tokens = space.kind === "tokens" ? space.tokens : tokensOf(spaceText(space));
-  return focus(tokens, site.routing);
+  return (raw ? null : typedFocus(tokens)) ?? focus(tokens, site.routing);
 }
 
 /** One line of -bt. */
@@ -96,12 +110,13 @@ async function shown(
 export function canonifySet(ruling: Ruling, input: Space): Promise<Space> {
   const { site, run } = ruling;
   return shown(ruling, "canonify", input, async () => {
-    const start = focusIn(site, input);
+    const start = focusIn(site, input, true);
     if (start.kind === "null") return { kind: "focus", focus: start };
-    return shown(ruling, "Canonify2", { kind: "focus", focus: start }, async () => ({
-      kind: "focus",
-      focus: await canonify(run, start),
-    }));
+    return shown(ruling, "Canonify2", { kind: "focus", focus: start }, async () => {
+      const done = await canonify(run, start);
+      if (run.tempfail !== "" && start.host !== null) ruling.print(`${start.host}: Name server timeout`);
+      return { kind: "focus", focus: done };
+    });
   });
 }
 
@@ -114,6 +129,7 @@ export function parseSet(ruling: Ruling, input: Space): Promise<Space> {
       return "left" in done ? { kind: "focus", focus: done } : { kind: "answer", parsed: done };
     });
     if (peeled.kind === "answer") return peeled;
+    if (start.kind === "null") return { kind: "answer", parsed: await parse(run, start) };
     return shown(ruling, "Parse1", peeled, async () => ({
       kind: "answer",
       parsed: await parse(run, start),
@@ -160,8 +176,12 @@ export function emptySet(ruling: Ruling, name: string, input: Space): Promise<Sp
 export function finalSet(ruling: Ruling, input: Space): Promise<Space> {
   return shown(ruling, "final", input, async () => ({
     kind: "tokens",
-    tokens: tokensOf(focusToText(focusIn(ruling.site, input))),
+    tokens: finalTokens(focusIn(ruling.site, input)),
   }));
+}
+
+function finalTokens(address: Focus): readonly string[] {
+  return isNullUser(address) ? [] : tokensOf(focusToText(address));
 }
 
 /** What a check answers, in Sendmail's form. */

@@ -79,8 +79,9 @@ function atFocus(tokens: readonly string[]): Focus | null {
   const first = tokens.indexOf("@", 1);
   if (first < 0 || first + 1 >= tokens.length) return null;
   let at = first;
-  for (let next = tokens.indexOf("@", at + 2); next >= 0 && next + 1 < tokens.length; )
-    [at, next] = [next, tokens.indexOf("@", next + 2)];
+  // The gaze moves right over `a@@b` too: it is refused, not sent to a host called "@b".
+  for (let next = tokens.indexOf("@", at + 1); next >= 0 && next + 1 < tokens.length; )
+    [at, next] = [next, tokens.indexOf("@", next + 1)];
   return withHost(tokens.slice(0, at), tokens.slice(at + 1));
 }
 

@@ -3,7 +3,7 @@
 // it decides which name of a loop is delivered to and which messages appear. Bounded by MaxAliasRecursion and EXPANSION_MAX.
 
 import { EXPANSION_MAX } from "../base/limits.ts";
-import { joinTokens, scanAddress, tokensOf } from "../mail/address.ts";
+import { scanAddress, tokensOf } from "../mail/address.ts";
 import type { NotifyWord } from "../mail/envelope.ts";
 import { focusOf } from "../mail/focus.ts";
 import { type Reply, reply } from "../mail/reply.ts";
@@ -27,6 +27,8 @@ import type { Site } from "./site.ts";
 export interface Delivery {
   readonly mailer: string;
   readonly host: string;
+  /** The host is the address's own and canonical: -bv shows it with a final dot. */
+  readonly canonical: boolean;
   readonly user: string;
   /** The address as it stood in the envelope, alias or file. */
   readonly address: string;
@@ -68,6 +70,7 @@ interface Node {
   readonly address: string;
   readonly mailer: string;
   readonly host: string;
+  readonly canonical: boolean;
   readonly user: string;
   readonly final: boolean;
   readonly wait: string;
@@ -122,11 +125,12 @@ class Expander {
       this.#fail({ address, parent }, resolution.reply, resolution.exit);
       return null;
     }
-    const { mailer, host, user, final, wait } = resolution;
+    const { mailer, host, canonical, user, final, wait } = resolution;
     return {
       address,
       mailer,
       host,
+      canonical,
       user,
       final,
       wait,
@@ -370,7 +374,7 @@ class Expander {
 
   async #include(node: Node, level: number): Promise<void> {
     const path = node.user;
-    this.#trace({ rule: "include", text: `including file ${path}` });
+    this.#trace({ rule: "include", text: `${node.address}... including file ${path}` });
     const file: RecipientFile = this.#site.files.include(path);
     node.state = "gone";
     if (file.kind === "tempfail")
@@ -388,8 +392,8 @@ class Expander {
       const useful = (comment > 0 ? line.slice(0, comment) : line).trimEnd();
       if (useful === "" || useful.startsWith("#")) continue;
       this.#where = `${path}: line ${i + 1}: `;
-      const text = `${node.mailer === "*include*" ? "sending" : "forwarding"} to ${useful}`;
-      this.#trace({ rule: "forwarding", key: `${path}:${i + 1}`, text });
+      const verb = node.mailer === "*include*" ? "sending" : "forwarding";
+      this.#trace({ rule: "list", text: `${this.#where}${verb} to ${useful}` });
       await this.#list(useful, node, level + 1, from);
     }
     this.#where = file;
@@ -468,6 +472,7 @@ export async function expandRecipient(
     .map((node) => ({
       mailer: node.mailer,
       host: node.host,
+      canonical: node.canonical,
       user: node.user,
       address: node.address,
       via: viaOf(node.parent),

@@ -17,6 +17,8 @@ export interface Route {
   readonly mailer: string;
   /** Next hop as the MX code takes it ("" for plain local delivery), or $h of a local mailer. */
   readonly host: string;
+  /** The host is the address's own, and canonical. */
+  readonly canonical: boolean;
   readonly user: string;
   /** Local last resorts (MAIL_HUB, details) must not be tried again. */
   readonly final: boolean;
@@ -139,6 +141,7 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
       kind: "route",
       mailer: site.config.localMailer,
       host: "",
+      canonical: false,
       user: focusToText(start),
       final: true,
       wait: "",
@@ -163,6 +166,7 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
     kind: "route",
     mailer,
     host: hasFlag(site, mailer, "h") ? parsed.host : asciiLower(parsed.host),
+    canonical: parsed.user.dot && parsed.user.host === parsed.host,
     user: foldUser ? asciiLower(user) : user,
     final: parsed.final,
     wait: run.tempfail,

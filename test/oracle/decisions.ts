@@ -1,6 +1,7 @@
 // Drivers of the cases that need no session: route, alias, rewrite, relay. Each asks the code that the daemon asks.
 
-import { errorLine, expandRecipient } from "../../src/route/expand.ts";
+import { errorLine } from "../../src/route/answerline.ts";
+import { expandRecipient } from "../../src/route/expand.ts";
 import { prefixed, resolveRecipient } from "../../src/route/resolve.ts";
 import { rewriteAddress } from "../../src/route/rewrite.ts";
 import { type AliasCase, plainHost, type RelayCase, type RewriteCase, type RouteCase } from "./cases.ts";
