@@ -67,6 +67,10 @@ export class SegmentLog {
   /** From tail to head; empty only before the first activation. */
   #line: Segment[];
   #free: FreeSegment[];
+  /** Segments on their way back to the file system. */
+  #surplus: FreeSegment[] = [];
+  /** The tail that the newest segment head on flash names: recovery reads nothing older. */
+  #durableTail = 0;
   #waiting: Waiting[] = [];
   #busy = false;
   #timer: (() => void) | null = null;
@@ -221,7 +225,7 @@ export class SegmentLog {
     for (const waiting of this.#waiting.splice(0))
       waiting.resolve(err(this.#trouble ?? { code: "ECANCELED", operation: "the queue is closed" }));
     if (this.#growing !== null) await this.#growing;
-    for (const segment of [...this.#line, ...this.#free]) await segment.file.close();
+    for (const segment of [...this.#line, ...this.#free, ...this.#surplus]) await segment.file.close();
   }
 
   #broken(): boolean {
@@ -407,7 +411,9 @@ export class SegmentLog {
     };
     this.#line.push(segment);
     this.#syncs++;
+    this.#durableTail = tail;
     this.#freeTail();
+    this.#shrink();
     // The opening record rides with the first batch: nothing in it is needed while the earlier segment is still read.
     const bytes = recordBytes(opening.payloadBytes);
     this.#waiting.unshift({ draft: opening, bytes, kind: "mark", cost: 0, resolve: () => undefined });
@@ -421,17 +427,29 @@ export class SegmentLog {
       const tail = this.#line[0];
       if (tail === undefined || this.#line.length < 2 || tail.liveMessages > 0) return;
       this.#line.shift();
-      this.#free.push({ name: tail.name, file: tail.file, bytes: tail.bytes, epoch: tail.epoch });
-      this.#free.sort((a, b) => a.epoch - b.epoch);
-      if (this.#free.length > SEGMENTS_IDLE_MAX) this.#shrink();
+      const slot = { name: tail.name, file: tail.file, bytes: tail.bytes, epoch: tail.epoch };
+      // A segment of another size is from before the spool was resized, and is not used again.
+      if (tail.bytes !== this.#deps.segmentBytes) this.#surplus.push(slot);
+      else this.#free.push(slot);
     }
   }
 
-  /** Gives the oldest free segment back to the file system. No sync: if the name comes back, it is a free segment again. */
+  /**
+   * Gives what is too much back to the file system. Only segments below the durable tail, which recovery ignores: names go in no
+   * particular order, and of two segments that it still reads the later must not vanish before the earlier.
+   */
   #shrink(): void {
-    const slot = this.#free.shift();
-    if (slot === undefined) return;
-    void this.#deps.disk.unlink(`${this.#deps.folder}/${slot.name}`).then(() => slot.file.close());
+    this.#free.sort((a, b) => a.epoch - b.epoch);
+    while (this.#free.length > SEGMENTS_IDLE_MAX && (this.#free[0]?.epoch ?? 0) < this.#durableTail) {
+      const slot = this.#free.shift();
+      if (slot !== undefined) this.#surplus.push(slot);
+    }
+    const rest: FreeSegment[] = [];
+    for (const slot of this.#surplus) {
+      if (slot.epoch >= this.#durableTail) rest.push(slot);
+      else void this.#deps.disk.unlink(`${this.#deps.folder}/${slot.name}`).then(() => slot.file.close());
+    }
+    this.#surplus = rest;
   }
 
   #growInBackground(): void {

@@ -100,11 +100,12 @@ async function guessHeads(slots: Slot[]): Promise<Result<Slot[], DiskError>> {
 export async function recoverLog(
   disk: Disk,
   folder: string,
+  segmentBytes: number,
   onRecord: (record: RecoveredRecord) => void,
   onDamage: (damage: Damage) => void,
 ): Promise<Result<RecoveredLog, DiskError>> {
   const files: DiskFile[] = [];
-  const recovered = await recoverFiles(disk, folder, files, onRecord, onDamage);
+  const recovered = await recoverFiles(disk, folder, segmentBytes, files, onRecord, onDamage);
   if (!recovered.ok) for (const file of files) await file.close();
   return recovered;
 }
@@ -112,6 +113,7 @@ export async function recoverLog(
 async function recoverFiles(
   disk: Disk,
   folder: string,
+  segmentBytes: number,
   files: DiskFile[],
   onRecord: (record: RecoveredRecord) => void,
   onDamage: (damage: Damage) => void,
@@ -152,8 +154,7 @@ async function recoverFiles(
     const read = await readSegment(segment, onRecord, onDamage);
     if (!read.ok) return read;
   }
-  const biggest = Math.max(0, ...slots.map((s) => s.bytes));
-  return ok({ line, free: await usable(disk, folder, free, biggest), nextName });
+  return ok({ line, free: await usable(disk, folder, free, segmentBytes), nextName });
 }
 
 async function readSegment(
@@ -186,16 +187,16 @@ async function readSegment(
   return ok(true);
 }
 
-/** Free segments of full size; a stump (power failed while it was made) is removed. */
+/** Free segments of today's size; a stump (power failed while it was made) or another size (the spool has grown) is removed. */
 async function usable(
   disk: Disk,
   folder: string,
   free: readonly FreeSegment[],
-  biggest: number,
+  segmentBytes: number,
 ): Promise<FreeSegment[]> {
   const out: FreeSegment[] = [];
   for (const slot of free) {
-    if (slot.bytes === biggest && slot.bytes <= SLOT_BYTES_MAX) {
+    if (slot.bytes === segmentBytes) {
       out.push(slot);
       continue;
     }

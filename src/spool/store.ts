@@ -108,15 +108,16 @@ export class Store {
     if (!quarantine.ok) return quarantine;
     const damages: Damage[] = [];
     const fold = new Fold((damage) => damages.push(damage));
+    const segmentBytes = deps.segmentBytes ?? segmentBytesFor(space.value.totalBytes);
     const recovered = await recoverLog(
       disk,
       `${folder}/log`,
+      segmentBytes,
       (record) => fold.apply(record),
       (damage) => damages.push(damage),
     );
     if (!recovered.ok) return recovered;
     await quarantine.value.forgetBelow(recovered.value.line[0]?.epoch ?? 0);
-    const segmentBytes = deps.segmentBytes ?? segmentBytesFor(space.value.totalBytes);
     const spareBytesMax = Math.min(SPARE_FILES_BYTES_MAX, space.value.totalBytes / 16);
     const store = new Store(deps, fold, quarantine.value, spareBytesMax, (self) => {
       const { line, free, nextName } = recovered.value;

@@ -339,6 +339,23 @@ async function roundTheSegments(life: Life): Promise<void> {
   await life.rest();
 }
 
+/** A backlog that leaves all at once: many segments become free together, and some go back to the file system. */
+export async function backlogScript(life: Life): Promise<void> {
+  if (!(await life.open())) return;
+  life.hops.down.add("down.example");
+  for (let i = 0; i < 30; i++) {
+    await life.send(`q${i}`, 2500, `q${i}@down.example`);
+    await life.send(`u${i}`, 100, `u${i}@up.example`);
+    if (i % 3 === 2) await life.rest();
+  }
+  await life.rest();
+  life.hops.down.clear();
+  await life.flush();
+  for (let i = 0; i < 8; i++) await life.send(`w${i}`, 2500, `w${i}@up.example`);
+  await life.rest();
+  await life.close();
+}
+
 /** The program is killed between a write and its sync; the next one acts on what it finds in the page cache. */
 async function killed(life: Life): Promise<void> {
   if (!(await life.open())) return;

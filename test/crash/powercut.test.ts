@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { type Image, SimDisk } from "../sim/disk.ts";
-import { check, copyOf, fullScript, Life, script } from "./life.ts";
+import { backlogScript, check, copyOf, fullScript, Life, script } from "./life.ts";
 
 /** States per operation before sampling begins. */
 const STATES_MAX = 48;
@@ -23,7 +23,7 @@ interface Findings {
   syncs: Set<string>;
 }
 
-const SCRIPTS = [fullScript, script];
+const SCRIPTS = [fullScript, script, backlogScript];
 
 /** All scripts; ends at the first problem. */
 async function cutEverywhere(without: string | undefined, statesMax: number): Promise<Findings> {
