@@ -510,5 +510,7 @@ export async function verifyRecipient(
   if (last === undefined)
     return { kind: "refused", reply: prefixed(reply(550, "5.1.1", "User unknown"), typed) };
   if (last.wait !== "") return { kind: "queued" };
-  return { kind: "ok", target: [last.mailer, last.host, last.user].join("\0") };
+  // The name as it was first routed: two names that a relay for lost users sends to one place are still two recipients.
+  const first = expander.nodes[0] ?? last;
+  return { kind: "ok", target: [first.mailer, first.host, first.user].join("\0") };
 }
