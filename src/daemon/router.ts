@@ -5,7 +5,7 @@ import { reply } from "../mail/reply.ts";
 import { checkCompat } from "../policy/compat.ts";
 import { expandRecipient, verifyRecipient } from "../route/expand.ts";
 import { hostSignature } from "../route/mx.ts";
-import { hasFlag, prefixed, senderFullName } from "../route/resolve.ts";
+import { hasFlag, prefixed, recipientRefusal, senderFullName, senderRefusal } from "../route/resolve.ts";
 import type { Trace } from "../route/run.ts";
 import type { Site } from "../route/site.ts";
 import type { Routes, VerifiedAddress } from "../smtpd/service.ts";
@@ -90,6 +90,10 @@ export function makeRoutes(site: () => Site): Routes {
       if (verdict.kind === "refused") return verdict;
       if (verdict.kind === "queued") return { kind: "ok", willQueue: true };
       return { kind: "ok", willQueue: false, target: verdict.target };
+    },
+    async refusal(typed, side) {
+      const problem = await (side === "sender" ? senderRefusal : recipientRefusal)(site(), typed);
+      return problem === null ? null : prefixed(problem, typed);
     },
     fullName: (sender) => senderFullName(site(), sender),
     async verify(argument, expand) {

@@ -102,7 +102,7 @@ export class Connection extends SMTPConnection implements Wire {
     if ("failure" in result) {
       this.#service.log.line(
         1,
-        `STARTTLS=server, error: accept failed=${result.failure}, relay=${this.conversation.who}`,
+        `STARTTLS=server, error: accept failed=${result.failure.trim()}, relay=${this.conversation.who}`,
       );
       this.conversation.dropped();
       return;

@@ -1,6 +1,7 @@
 // MAIL: begins a transaction. Order as Sendmail's: HELO wanted, one sender only, AUTH wanted, syntax, parameters, check_mail,
 // size, room on the disk (semantics sections 15 and 16).
 
+import type { Reply } from "../mail/reply.ts";
 import { decoded, parseAddressArgument } from "./argument.ts";
 import { dsnOffered } from "./hello.ts";
 import { type ParameterRules, parseMailParameters } from "./parameters.ts";
@@ -17,6 +18,18 @@ export function parameterRules(session: Session): ParameterRules {
     smtpUtf8: settings.smtpUtf8,
     requireTls: settings.requireTls && session.encrypted,
   };
+}
+
+/** A wrong parameter is said only when the address itself is right: Sendmail parses the address first. */
+export async function addressFirst(
+  session: Session,
+  typed: string,
+  side: "sender" | "recipient",
+  otherwise: Reply,
+  say: (answer: Reply) => void,
+): Promise<void> {
+  const problem = (await session.service.routes.refusal?.(typed, side)) ?? null;
+  if (!session.closed) say(problem ?? otherwise);
 }
 
 /** DaemonPortOptions modifier a: no mail without AUTH; A takes it back. */
@@ -46,8 +59,8 @@ export function mailVerb(session: Session, argument: string): Promise<void> | un
   }
   const parameters = parseMailParameters(parsed.value.parameters, parameterRules(session));
   if (!parameters.ok) {
-    session.say(parameters.error);
-    return undefined;
+    const { typed } = parsed.value;
+    return addressFirst(session, typed, "sender", parameters.error, (answer) => session.say(answer));
   }
   const source = decoded(parsed.value, parameters.value.smtpUtf8);
   if (!source.ok) {

@@ -4,7 +4,7 @@
 import { ENVELOPE_RECIPIENTS_MAX } from "../base/limits.ts";
 import type { Reply } from "../mail/reply.ts";
 import { decoded, parseAddressArgument } from "./argument.ts";
-import { parameterRules } from "./mail.ts";
+import { addressFirst, parameterRules } from "./mail.ts";
 import { parseRcptParameters, type RcptParameters } from "./parameters.ts";
 import type { Session } from "./session.ts";
 import type { Transaction } from "./transaction.ts";
@@ -37,7 +37,10 @@ function receive(session: Session, argument: string): Promise<void> | undefined 
   const parsed = parseAddressArgument(argument, "TO");
   if (!parsed.ok) return refuse(session, parsed.error);
   const parameters = parseRcptParameters(parsed.value.parameters, parameterRules(session));
-  if (!parameters.ok) return refuse(session, parameters.error);
+  if (!parameters.ok) {
+    const { typed } = parsed.value;
+    return addressFirst(session, typed, "recipient", parameters.error, (answer) => refuse(session, answer));
+  }
   const source = decoded(parsed.value, transaction.parameters.smtpUtf8);
   if (!source.ok) return refuse(session, source.error);
   return check(session, transaction, source.value.address, source.value.typed, parameters.value);

@@ -32,6 +32,11 @@ export interface Routes {
     | { readonly kind: "ok"; readonly willQueue: boolean; readonly target?: string }
     | { readonly kind: "refused"; readonly reply: Reply }
   >;
+  /**
+   * What is wrong with an address before any rule is asked, with its prefix; null: nothing. Asked when a parameter is wrong, because
+   * Sendmail judges the address first.
+   */
+  refusal?(typed: string, side: "sender" | "recipient"): Promise<Reply | null>;
   /** Full name of the account that `sender` is, "" when it is none of ours. */
   fullName?(sender: string): Promise<string>;
   /** VRFY (`expand` false) and EXPN (true: through aliases and lists). */

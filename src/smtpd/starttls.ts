@@ -49,7 +49,7 @@ function starttlsVerb(session: Session, argument: string): Promise<void> | undef
 async function upgrade(session: Session): Promise<void> {
   const result = await session.wire.startTls();
   if ("failure" in result) {
-    session.log(1, `STARTTLS=server, error: accept failed=${result.failure}, relay=${session.who}`);
+    session.log(1, `STARTTLS=server, error: accept failed=${result.failure.trim()}, relay=${session.who}`);
     session.dropped();
     return;
   }
