@@ -79,7 +79,8 @@ function peer(origin: Origin): string {
 export function receivedField(facts: HeaderFacts): string {
   const { origin } = facts;
   const from = origin.helo === "" ? `(from ${peer(origin)})` : `from ${origin.helo} (${peer(origin)})`;
-  const auth = origin.auth === undefined ? "" : `(authenticated bits=${origin.tls?.bits ?? 0})\r\n\t`;
+  // The bits are those of a SASL security layer, which no mechanism of ours has; TLS's stand in their own comment.
+  const auth = origin.auth === undefined ? "" : "(authenticated bits=0)\r\n\t";
   const how = origin.protocol === "" || facts.notice ? "" : ` with ${origin.protocol}`;
   const tls = origin.tls;
   const secured =

@@ -241,6 +241,8 @@ async function renew(job: Job): Promise<Report> {
   if (!list.ok) return list;
   const old = findIssued(list.value, which);
   if (old === undefined) return err(`no valid certificate of ${which}`);
+  const made = makeDirectory(job.out, 0o755);
+  if (!made.ok) return made;
   const pem = issuedPem(job.folder, old);
   const read = pem.ok ? readCertificate(pem.value) : pem;
   if (!read.ok) return read;

@@ -95,6 +95,8 @@ export class Keeper {
   };
   #reason = "";
   #seen: string | null = null;
+  /** Some files cannot be looked at, and that was said. */
+  #blind = false;
   #contexts = new Map<string, SecureContext>();
 
   constructor(options: Options, side: Side, around: TlsSurroundings) {
@@ -127,9 +129,26 @@ export class Keeper {
     return this.#material === null || this.#side === "client" ? this.#reason : "";
   }
 
+  /** What the files look like now; what cannot be looked at any more (root was given up) has not changed as far as we know. */
+  #stamp(files: TlsFiles): string {
+    const now = stampOf(files);
+    if (!/ \?$/m.test(now)) return now;
+    const before = this.#seen?.split("\n") ?? [];
+    const lines = now.split("\n");
+    if (!this.#blind) {
+      this.#blind = true;
+      const names = lines.filter((line) => line.endsWith(" ?")).map((line) => line.slice(0, -2));
+      this.#log.line(
+        5,
+        `STARTTLS=${this.#side}: cannot look at ${names.join(" ")}: what changes there, a revocation too, counts after a restart`,
+      );
+    }
+    return lines.map((line, i) => (line.endsWith(" ?") ? (before[i] ?? line) : line)).join("\n");
+  }
+
   refresh(): boolean {
     const files = filesOf(this.#options, this.#side);
-    const stamp = stampOf(files);
+    const stamp = this.#stamp(files);
     if (stamp === this.#seen) return this.#material !== null;
     this.#seen = stamp;
     const read = readMaterial(files, this.#rules, this.#known);
