@@ -28,6 +28,7 @@ export async function powerOn(
   content: Pick<Content, "kernel" | "initramfs">,
   disk: string,
   memoryMb = 256,
+  words: readonly string[] = [],
 ): Promise<Appliance> {
   const described = readBoard(board);
   const [smtpPort = 0] = await freePorts(1);
@@ -38,7 +39,7 @@ export async function powerOn(
     // The configurations of the tests name no server but this machine, and no name server.
     restricted: false,
     accelerated: await accelerationWorks(described, content),
-    words: [],
+    words,
     serial: "stdio",
   });
   const machine = startMachine(command);

@@ -42,7 +42,9 @@ export interface Sandbox extends Disposable {
 }
 
 const FOLDERS =
-  "bin dev etc/postern proc root tmp run/etc config/system var/flash/device var/mailjail usr/sbin usr/bin mnt".split(" ");
+  "bin dev etc/postern proc root tmp run/etc config/system var/flash/device var/mailjail usr/sbin usr/bin mnt".split(
+    " ",
+  );
 
 /** Makes one. */
 export async function makeSandbox(): Promise<Sandbox> {
