@@ -40,6 +40,21 @@ test-matrix:
 	@$(SETUP) bundle test/packages
 	@$(NODE) --test test/matrix/pairs.test.ts
 
+## make test-powercut [SECONDS=20] [STATES=n] [SEED=n]  every state that a power cut under load can leave (root; about 15 minutes)
+test-powercut:
+	@$(SETUP) bundle image qemu test/packages
+	@$(NODE) test/powercut/run.ts
+
+## make soak      [SECONDS=1800] [SEED=n]  a day of good and bad clients in half an hour: memory, descriptors, flash
+soak:
+	@$(SETUP)
+	@$(NODE) test/soak/run.ts
+
+## make fuzz      [TIME=60] [SEED=n] [ONLY=target]  random input for everything that reads what others wrote: TIME seconds
+fuzz:
+	@$(SETUP)
+	@$(NODE) test/fuzz/run.ts
+
 ## make bundle    [BOARD=b]            build/b/postern, the single binary (BOARD=host: for this machine)
 bundle:
 	@$(SETUP) bundle

@@ -44,7 +44,9 @@ const command = (name: string, minutes: number, ...words: string[]): Stage => ({
 });
 
 /** Folders of test/ that have targets of their own. */
-const NOT_STAGES = new Set(["bench", "fuzz", "soak", "powercut", "update", "matrix", "sim"]);
+const NOT_STAGES = new Set(["bench", "fuzz", "soak", "update", "matrix", "sim"]);
+/** Stages whose files may take as long as the whole stage. */
+const LONG = new Set(["board", "powercut"]);
 
 function stages(): Stage[] {
   const known: Stage[] = [
@@ -59,12 +61,13 @@ function stages(): Stage[] {
     tests("oracle", 5, 2),
     tests("packaging", 8, 1),
     tests("board", 18, 1),
+    tests("powercut", 5, 1),
   ];
   const names = new Set(known.map((stage) => stage.name));
   const others = readdirSync(join(ROOT, "test"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && !names.has(entry.name) && !NOT_STAGES.has(entry.name))
     .map((entry) => tests(entry.name, 4, 1));
-  known.splice(known.length - 2, 0, ...others);
+  known.splice(known.length - 3, 0, ...others);
   return known;
 }
 
@@ -167,7 +170,7 @@ async function runTests(stage: Stage): Promise<[Count, string]> {
     [
       "--test",
       `--test-concurrency=${stage.concurrency}`,
-      `--test-timeout=${stage.name === "board" ? stage.minutes * MINUTE_MS : FILE_TIMEOUT_MS}`,
+      `--test-timeout=${LONG.has(stage.name) ? stage.minutes * MINUTE_MS : FILE_TIMEOUT_MS}`,
       "--test-reporter=tap",
       `--test-reporter-destination=${tap}`,
       "--test-reporter=spec",

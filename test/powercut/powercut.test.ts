@@ -1,0 +1,48 @@
+// Ten seeded power cuts of an appliance under load: one boot in QEMU with a log of its writes, ten states of the medium made of it (at
+// a flush, or with any part of what was not flushed), the queue of each recovered here, and one of them booted again.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { bootAgain, boundaries, cutsAt, cutUnderLoad, examine, type Findings, sample } from "./campaign.ts";
+
+const SEED = 20261122;
+const SECONDS = 10;
+const CUTS = 10;
+
+const without = process.getuid?.() === 0 ? false : "mounting the images needs root";
+
+function nothingLost(found: Findings): void {
+  assert.deepEqual(found.problems, []);
+  assert.equal(found.lost, 0);
+  assert.ok(found.promises > 0, "there was something to lose");
+}
+
+test("ten seeded power cuts under load lose nothing that was acknowledged", {
+  skip: without,
+  timeout: 170_000,
+}, async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "postern-powercut-"));
+  t.after(() => rmSync(work, { recursive: true, force: true }));
+  using scene = await cutUnderLoad(work, "background", SEED, SECONDS);
+  const at = sample(boundaries(scene), CUTS);
+  const { length } = scene.record.acknowledged;
+  t.diagnostic(`${length} acknowledged, ${scene.record.taken.length} delivered, ${at.length} cuts`);
+  assert.ok(length >= CUTS, "the appliance took mail");
+  assert.equal(at.length, CUTS);
+  await t.test("cut at the end of a flush", async () =>
+    nothingLost(await examine(scene, cutsAt(scene, at, null))),
+  );
+  await t.test("cut between flushes, with any part of what was written since", async (st) => {
+    const found = await examine(scene, cutsAt(scene, at, SEED));
+    st.diagnostic(`${found.promises} promises, ${found.duplicates} duplicates, ${found.torn} torn ends`);
+    nothingLost(found);
+  });
+  await t.test("booted again, the appliance delivers what it had acknowledged", async () => {
+    const [cut] = cutsAt(scene, sample(at, CUTS / 2).slice(2, 3), SEED);
+    assert.ok(cut !== undefined);
+    assert.deepEqual(await bootAgain(scene, cut), []);
+  });
+});
