@@ -69,6 +69,7 @@ export class SegmentLog {
   #free: FreeSegment[];
   /** Segments on their way back to the file system. */
   #surplus: FreeSegment[] = [];
+  #leaving: Promise<unknown> = Promise.resolve();
   /** The tail that the newest segment head on flash names: recovery reads nothing older. */
   #durableTail = 0;
   #waiting: Waiting[] = [];
@@ -225,6 +226,7 @@ export class SegmentLog {
     for (const waiting of this.#waiting.splice(0))
       waiting.resolve(err(this.#trouble ?? { code: "ECANCELED", operation: "the queue is closed" }));
     if (this.#growing !== null) await this.#growing;
+    await this.#leaving;
     for (const segment of [...this.#line, ...this.#free, ...this.#surplus]) await segment.file.close();
   }
 
@@ -447,9 +449,15 @@ export class SegmentLog {
     const rest: FreeSegment[] = [];
     for (const slot of this.#surplus) {
       if (slot.epoch >= this.#durableTail) rest.push(slot);
-      else void this.#deps.disk.unlink(`${this.#deps.folder}/${slot.name}`).then(() => slot.file.close());
+      else this.#leaving = Promise.all([this.#leaving, this.#giveBack(slot)]);
     }
     this.#surplus = rest;
+  }
+
+  async #giveBack(slot: FreeSegment): Promise<void> {
+    // Left behind it is a free segment at the next start.
+    await this.#deps.disk.unlink(`${this.#deps.folder}/${slot.name}`);
+    await slot.file.close();
   }
 
   #growInBackground(): void {

@@ -111,6 +111,10 @@ function reasonOf(line: Buffer): string {
 export async function openQuarantine(disk: Disk, folder: string): Promise<Result<Quarantine, DiskError>> {
   const listed = await disk.list(folder);
   if (!listed.ok) return listed;
+  if (listed.value.length > 0) {
+    const named = await disk.syncFolder(folder, "names of quarantined bytes found by recovery");
+    if (!named.ok) return named;
+  }
   const all = new Set(listed.value);
   const names: string[] = [];
   const done: string[] = [];

@@ -52,6 +52,9 @@ const SLOT_BYTES_MAX = 64 * SEGMENT_BYTES_MAX;
 async function openSlots(disk: Disk, folder: string, files: DiskFile[]): Promise<Result<Slot[], DiskError>> {
   const names = await disk.list(folder);
   if (!names.ok) return names;
+  // A program that was killed may have left names that are in the cache only, and records are about to go into those files.
+  const named = await disk.syncFolder(folder, "names of segments found by recovery before they are used");
+  if (!named.ok) return named;
   const slots: Slot[] = [];
   for (const name of names.value) {
     if (!/^segment-\d{6,12}$/.test(name)) continue;
