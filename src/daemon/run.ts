@@ -149,6 +149,8 @@ export async function runDaemon(
     log.line(0, `assertion or bug, the process ends: ${what}`);
     exitNow(EX_SOFTWARE);
   });
+  // Before the jail: a packaged binary unpacks the addon outside of it.
+  const keeping = await Keeping.prepare(gateway);
   const queue = await openQueue(gateway, line, user);
   if (!queue.ok) return said(queue.error);
   const reason = queue.value;
@@ -198,7 +200,6 @@ export async function runDaemon(
       return said(bound.error);
     }
   }
-  const keeping = await Keeping.prepare(gateway);
   const pid = replaceFile(folders.pidFile, `${processId()}\n${words}\n`, 0o644);
   if (!pid.ok) log.line(5, pid.error);
   if (user !== null) {
