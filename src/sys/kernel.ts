@@ -166,8 +166,11 @@ export function jailSelfTest(inside: string, outside: string): Result<true> {
   const bad = join(outside, `.postern-jail-test-${process.pid}`);
   try {
     writeFileSync(bad, "", { flag: "wx" });
-  } catch {
-    return ok(true);
+  } catch (e) {
+    const code = e instanceof Error && "code" in e ? String(e.code) : "EIO";
+    // Nothing can be written on a read-only file system. Any other failure is not the jail's doing and proves nothing.
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS") return ok(true);
+    return err(`the jail cannot be proved: ${bad}: ${code}`);
   }
   unlinkSync(bad);
   return err(`the jail does not hold: ${bad} could be created`);

@@ -13,6 +13,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readlinkSync,
   realpathSync,
   statSync,
@@ -53,6 +54,20 @@ function openInside(jail: string, inner: string, flags: number, mode: number): R
   return !opened.ok && opened.error === "ENOSYS" ? openByProc(jail, inner, flags, mode) : opened;
 }
 
+/** The kernel's number of the mount that an open descriptor lies in. */
+function mountOfDescriptor(fd: number): string {
+  return /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))?.[1] ?? "";
+}
+
+function mountOf(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return mountOfDescriptor(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function openByProc(jail: string, inner: string, flags: number, mode: number): Result<number> {
   if (inner.includes("\0") || inner.split("/").includes("..")) return err("EXDEV");
   const slash = inner.lastIndexOf("/");
@@ -64,11 +79,39 @@ function openByProc(jail: string, inner: string, flags: number, mode: number): R
     // The descriptor cannot be moved under us any more: its true name has to be the one that was asked for.
     if (readlinkSync(`/proc/self/fd/${directory}`) !== parent) return err("ELOOP");
     const name = inner.slice(slash + 1);
-    return ok(openSync(`/proc/self/fd/${directory}/${name}`, flags | constants.O_NOFOLLOW, mode));
+    // Nothing may be made in another mount either, so its place is looked at before.
+    const mount = mountOf(root);
+    if (mountOfDescriptor(directory) !== mount) return err("EXDEV");
+    const fd = openSync(`/proc/self/fd/${directory}/${name}`, flags | constants.O_NOFOLLOW, mode);
+    if (mountOfDescriptor(fd) === mount) return ok(fd);
+    closeSync(fd);
+    return err("EXDEV");
   } catch (e) {
     return err(errno(e));
   } finally {
     if (directory !== null) closeSync(directory);
+  }
+}
+
+/** The directory and the name of a path beneath the jail. */
+function partsOf(inner: string): { readonly folder: string; readonly name: string } {
+  const slash = inner.lastIndexOf("/");
+  return { folder: slash < 0 ? "." : inner.slice(0, slash), name: inner.slice(slash + 1) };
+}
+
+/**
+ * Gives `work` the directory `folder` beneath `jail` as a path through its open descriptor: whatever is renamed or swapped for a
+ * link meanwhile, links, directories and removals happen in that directory. Error: the errno.
+ */
+function within<T>(jail: string, folder: string, work: (at: string) => T): Result<T> {
+  const opened = openInside(jail, folder, constants.O_RDONLY | constants.O_DIRECTORY, 0);
+  if (!opened.ok) return opened;
+  try {
+    return ok(work(`/proc/self/fd/${opened.value}`));
+  } catch (e) {
+    return err(errno(e));
+  } finally {
+    closeSync(opened.value);
   }
 }
 
@@ -175,26 +218,28 @@ const LOCK_STALE_MS = 5 * 60 * 1000;
  * else the errno.
  */
 export function lockMailbox(jail: string, path: string): Result<DotLock> {
-  const lock = join(jail, `${insideJail(jail, path)}.lock`);
+  const { folder, name } = partsOf(insideJail(jail, path));
+  const lock = `${name}.lock`;
   const own = `${lock}.${process.pid}`;
-  try {
-    const made = openInside(
-      jail,
-      insideJail(jail, own),
-      constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NONBLOCK,
-      0o600,
-    );
-    if (!made.ok) return made;
-    writeSync(made.value, `${process.pid}\n`);
-    closeSync(made.value);
-    removeStale(lock, own);
-    linkSync(own, lock);
-    return ok({ release: () => removeQuietly(lock) });
-  } catch (e) {
-    return err(errno(e));
-  } finally {
-    removeQuietly(own);
-  }
+  const taken = within(jail, folder, (at) => {
+    const mine = join(at, own);
+    removeQuietly(mine);
+    try {
+      const fd = openSync(mine, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+      try {
+        writeSync(fd, `${process.pid}\n`);
+      } finally {
+        closeSync(fd);
+      }
+      removeStale(join(at, lock), mine);
+      linkSync(mine, join(at, lock));
+    } finally {
+      removeQuietly(mine);
+    }
+  });
+  if (!taken.ok) return taken;
+  // A folder that cannot be opened any more keeps its lock until it is stale.
+  return ok({ release: () => void within(jail, folder, (at) => removeQuietly(join(at, lock))) });
 }
 
 function removeStale(lock: string, own: string): void {
@@ -233,7 +278,7 @@ export function openMaildir(jail: string, path: string, name: string): Result<Ma
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
   const opened = openInside(jail, temporary, flags, 0o600);
   if (!opened.ok) return opened;
-  return ok(new OpenMaildirFile(opened.value, join(jail, temporary), join(jail, inner, "new"), name));
+  return ok(new OpenMaildirFile(opened.value, jail, inner, name));
 }
 
 /** Makes the directory `path` beneath `jail` with its parents; none of them may be a link. Error: the errno. */
@@ -247,12 +292,9 @@ export function makeFolder(jail: string, path: string): Result<true> {
       continue;
     }
     if (directory.error !== "ENOENT") return directory;
-    try {
-      // The parents were opened without links a moment ago, and nobody but this user writes in the jail.
-      mkdirSync(join(jail, inner), { mode: 0o750 });
-    } catch (e) {
-      if (errno(e) !== "EEXIST") return err(errno(e));
-    }
+    const { folder, name } = partsOf(inner);
+    const made = within(jail, folder, (at) => mkdirSync(join(at, name), { mode: 0o750 }));
+    if (!made.ok && made.error !== "EEXIST") return made;
   }
   return ok(true);
 }
@@ -267,14 +309,15 @@ function makeMaildir(jail: string, inner: string): Result<true> {
 
 class OpenMaildirFile implements MaildirFile {
   readonly #fd: number;
-  readonly #temporary: string;
-  readonly #folder: string;
+  readonly #jail: string;
+  /** The Maildir beneath the jail. */
+  readonly #inner: string;
   readonly #name: string;
 
-  constructor(fd: number, temporary: string, folder: string, name: string) {
+  constructor(fd: number, jail: string, inner: string, name: string) {
     this.#fd = fd;
-    this.#temporary = temporary;
-    this.#folder = folder;
+    this.#jail = jail;
+    this.#inner = inner;
     this.#name = name;
   }
 
@@ -290,19 +333,30 @@ class OpenMaildirFile implements MaildirFile {
   commit(): Result<true> {
     try {
       fsyncSync(this.#fd);
-      closeSync(this.#fd);
-      linkSync(this.#temporary, join(this.#folder, this.#name));
-      removeQuietly(this.#temporary);
-      syncDirectory(this.#folder);
-      return ok(true);
     } catch (e) {
-      removeQuietly(this.#temporary);
+      this.abort();
       return err(errno(e));
     }
+    closeSync(this.#fd);
+    const moved = within(this.#jail, `${this.#inner}/tmp`, (tmp) =>
+      within(this.#jail, `${this.#inner}/new`, (folder) => {
+        linkSync(join(tmp, this.#name), join(folder, this.#name));
+        removeQuietly(join(tmp, this.#name));
+        syncDirectory(folder);
+      }),
+    );
+    const done = moved.ok ? moved.value : moved;
+    if (done.ok) return ok(true);
+    this.#forget();
+    return done;
   }
 
   abort(): void {
     closeSync(this.#fd);
-    removeQuietly(this.#temporary);
+    this.#forget();
+  }
+
+  #forget(): void {
+    void within(this.#jail, `${this.#inner}/tmp`, (tmp) => removeQuietly(join(tmp, this.#name)));
   }
 }

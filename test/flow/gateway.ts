@@ -222,6 +222,8 @@ export class Gateway {
   readonly control: string;
   port = 0;
   output = "";
+  /** Who starts it; null: whoever runs the tests. */
+  user: { readonly uid: number; readonly gid: number } | null = null;
   #process: ChildProcess | null = null;
 
   constructor(name: string) {
@@ -261,6 +263,7 @@ export class Gateway {
     const child = spawn(process.execPath, [MAIN, "sendmail", ...this.options(), "-bD", ...more], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...environment },
+      ...(this.user === null ? {} : { uid: this.user.uid, gid: this.user.gid, cwd: "/" }),
     });
     this.#process = child;
     const take = (d: Buffer): void => {
