@@ -6,7 +6,8 @@ import { crc32 } from "../sys/checksum.ts";
 import type { Disk, DiskError, DiskFile } from "../sys/disk.ts";
 import type { Body } from "./mailer.ts";
 
-const CHUNK_BYTES = 256 * 1024;
+/** Ten large bodies on their way out together must not need a small machine's memory. */
+const CHUNK_BYTES = 64 * 1024;
 
 export class MemoryBody implements Body {
   readonly size: number;
@@ -73,7 +74,7 @@ export async function sumOf(body: Body): Promise<Result<number>> {
 }
 
 /** Receives a large body into its own file, at most `WINDOW_BYTES` behind its source. */
-const WINDOW_BYTES = 1024 * 1024;
+const WINDOW_BYTES = 256 * 1024;
 
 export class BodyFile {
   readonly path: string;

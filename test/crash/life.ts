@@ -298,10 +298,26 @@ export async function script(life: Life): Promise<void> {
   await killed(life);
 }
 
-/** A spool that has room for three segments and no more: the reserve is used, and a segment is recycled as soon as it is free. */
-export async function fullScript(life: Life): Promise<void> {
+/** A program killed before the name of a segment was synced: the next one finds the name in the cache, and has no room for another. */
+export async function namesScript(life: Life): Promise<void> {
+  let zeroed = 0;
+  life.onProcess = (process) => {
+    process.killAfter = (operation) => operation.startsWith("sync the zeros") && ++zeroed === 3;
+  };
   life.disk.totalBytes = 5 * SEGMENT_BYTES;
   life.disk.freeBytes = life.disk.totalBytes;
+  void life.openOnly();
+  while (life.alive) await settle();
+  life.onProcess = null;
+  await fullScript(life);
+}
+
+/** A spool that has room for three segments and no more: the reserve is used, and a segment is recycled as soon as it is free. */
+export async function fullScript(life: Life): Promise<void> {
+  if (life.disk.operations === 0) {
+    life.disk.totalBytes = 5 * SEGMENT_BYTES;
+    life.disk.freeBytes = life.disk.totalBytes;
+  }
   if (!(await life.open())) return;
   for (let i = 0; i < 8; i++) {
     await life.send(`s${i}`, 100, `s${i}@up.example`);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { type Image, SimDisk } from "../sim/disk.ts";
-import { backlogScript, check, copyOf, fullScript, Life, script } from "./life.ts";
+import { backlogScript, check, copyOf, fullScript, Life, namesScript, script } from "./life.ts";
 
 /** States per operation before sampling begins. */
 const STATES_MAX = 48;
@@ -23,7 +23,7 @@ interface Findings {
   syncs: Set<string>;
 }
 
-const SCRIPTS = [fullScript, script, backlogScript];
+const SCRIPTS = [fullScript, namesScript, script, backlogScript];
 
 /** All scripts; ends at the first problem. */
 async function cutEverywhere(without: string | undefined, statesMax: number): Promise<Findings> {
@@ -90,7 +90,10 @@ test("a power cut after any operation loses nothing that was acknowledged", {
 });
 
 /** Made when an administrator deals with damage, which the scripts do not; test/unit/spool checks that it holds. */
-const NOT_IN_SCRIPTS = ["the mark that damage was dealt with"];
+const NOT_IN_SCRIPTS = [
+  "the mark that damage was dealt with",
+  "names of quarantined bytes found by recovery",
+];
 
 test("every sync that the queue makes is made in the scripts", () => {
   const folder = join(import.meta.dirname, "../../src/spool");
