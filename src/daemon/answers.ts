@@ -1,15 +1,17 @@
 // What the control socket answers, one function a verb, over a running gateway. Adding a verb is one entry here and one in
 // control/protocol.ts. Answers are JSON values; nothing here throws for what a caller asks.
 
+import { notInBuild } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Selector as AskedSelector, Call, CallVerb } from "../control/protocol.ts";
 import type { Smtpd } from "../smtpd/server.ts";
 import type { Selector } from "../spool/selector.ts";
 import type { Spool } from "../spool/spool.ts";
 import { memoryUse } from "../sys/process.ts";
-import type { Gateway } from "./gateway.ts";
+import { type Gateway, smrshDirectories } from "./gateway.ts";
 import type { MailStats } from "./hostlisting.ts";
 import { numberedMailers } from "./mailerlist.ts";
+import { TRACERS } from "./registry.ts";
 
 export interface Answering {
   readonly gateway: Gateway;
@@ -50,6 +52,7 @@ const ANSWERS = new Map<CallVerb, Answer>([
   ["counters", async (a) => ok(counters(a))],
   ["history", async (a, _spool, call) => ok(a.gateway.statistics.history(call.names ?? []))],
   ["reload", async (a) => a.reload()],
+  ["trace", async (a, _spool, call) => traced(a, call)],
   ["status", async (a, spool) => ok(status(a, spool))],
 ]);
 
@@ -75,6 +78,31 @@ async function turn(
     else await spool.resume(part);
   }
   return [...spool.suspended];
+}
+
+/** A decision of the running configuration. */
+async function traced(a: Answering, call: Call): Promise<Result<unknown>> {
+  const load = TRACERS[0];
+  if (load === undefined) return err(notInBuild("trace"));
+  if (call.trace === undefined) return err("trace wants client, sender and recipient");
+  const { around, site, configuration } = a.gateway;
+  const trace = await load();
+  const means = {
+    site,
+    clock: around.clock,
+    entropy: around.entropy,
+    jail: around.folders.jail,
+    smrshDirectories: smrshDirectories(configuration),
+  };
+  const { client, sender, recipient } = call.trace;
+  return ok(
+    await trace(means, {
+      client: String(client),
+      sender: String(sender),
+      recipient: String(recipient),
+      helo: "",
+    }),
+  );
 }
 
 /** What mailstats prints, with the numbers that the configuration gives its mailers. */

@@ -5,6 +5,7 @@ import { compileFound } from "../config/compile.ts"; // CONFIG_MC
 import type { FoundCompiler } from "../config/folder.ts";
 import { makeSmtpd } from "../smtpd/server.ts"; // CONFIG_LISTENER
 import type { AddressTest } from "./addresstest.ts";
+import type { TraceMeans, TraceQuestion, TraceReport } from "./tracing.ts";
 
 /** The sendmail.mc compiler; empty on a board that takes only compiled configurations. */
 export const COMPILERS: readonly FoundCompiler[] = [
@@ -17,6 +18,14 @@ type AddressTester = (test: AddressTest, input: AsyncIterable<Buffer>) => Promis
 // biome-ignore format: one line each, the mark at the end
 export const ADDRESS_TESTERS: readonly (() => Promise<AddressTester>)[] = [
   async () => (await import("./addresstest.ts")).addressTest, // CONFIG_APPLET_TRACE
+];
+
+/** postern trace, asked over the control socket; loaded when it is asked for. */
+type Tracer = (means: TraceMeans, question: TraceQuestion) => Promise<TraceReport>;
+
+// biome-ignore format: one line each, the mark at the end
+export const TRACERS: readonly (() => Promise<Tracer>)[] = [
+  async () => (await import("./tracing.ts")).traceDecision, // CONFIG_APPLET_TRACE
 ];
 
 /** The SMTP server: listeners, and sessions on standard input (-bs). Empty on a board that only sends. */
