@@ -18,18 +18,29 @@ function mark(entry: QueueEntry): string {
   return entry.resting ? "-" : " ";
 }
 
+/** Characters that a row without -v has room for; -v shows all. */
+const SENDER_CHARS = 39;
+const RECIPIENT_CHARS = 38;
+const REASON_CHARS = 60;
+const VERBOSE_REASON_CHARS = 100;
+
 /** Lines of one message. */
 function rows(entry: QueueEntry, verbose: boolean): string[] {
   const size = String(entry.sizeBytes).padStart(8);
-  const priority = verbose ? ` ${String(entry.priority).padStart(10)}` : "";
-  const lines = [
-    `${entry.id}${mark(entry)}${size}${priority} ${queueTime(entry.arrivedMs)} <${entry.sender}>`,
-  ];
-  if (entry.hold !== "") lines.push(`     QUARANTINE: ${entry.hold}`);
-  if (entry.text !== "") lines.push(`                 (${entry.text})`);
+  const time = queueTime(entry.arrivedMs);
+  // With -v the priority takes the place of the weekday, and recipients stand one tab further right.
+  const middle = verbose
+    ? `${size} ${String(entry.priority).padStart(10)} ${time.slice(4)}`
+    : `${size} ${time}`;
+  const tabs = verbose ? "\t\t\t\t\t\t" : "\t\t\t\t\t ";
+  const cut = (text: string, most: number): string => (verbose ? text : text.slice(0, most));
+  const reason = (text: string): string => text.slice(0, verbose ? VERBOSE_REASON_CHARS : REASON_CHARS);
+  const lines = [`${entry.id}${mark(entry)}${middle} ${cut(`<${entry.sender}>`, SENDER_CHARS)}`];
+  if (entry.hold !== "") lines.push(`     QUARANTINE: ${reason(entry.hold)}`);
+  if (entry.text !== "") lines.push(`                 (${reason(entry.text)})`);
   for (const { address, text } of entry.recipients) {
-    if (text !== "" && text !== entry.text) lines.push(`                 (${text})`);
-    lines.push(`\t\t\t\t\t <${address}>`);
+    if (text !== "" && text !== entry.text) lines.push(`                 (${reason(text)})`);
+    lines.push(`${tabs}${cut(`<${address}>`, RECIPIENT_CHARS)}`);
   }
   return lines;
 }
