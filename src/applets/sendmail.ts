@@ -15,6 +15,7 @@ import {
   speakSmtp,
   startDaemon,
 } from "../daemon/commands.ts";
+import { identityText, wantsIdentity } from "../daemon/identity.ts";
 import { formatMailq } from "../daemon/listing.ts";
 import { MODES } from "../daemon/modes.ts";
 import { forbidden } from "../daemon/permission.ts";
@@ -38,7 +39,7 @@ const help = `usage: sendmail [-bd|-bD|-bs|-bp|-bv|-bi|-bt|-bh|-bH|-bm] [-q[TIME
   -N never|success,failure,delay  -R full|hdrs  -V ENVID   delivery status notifications
   -C CONFIG      a sendmail.mc, a compiled sendmail.cf, or a folder (default /etc/mail)
   -O NAME=VALUE, -oXVALUE   set an option
-  -v             say what is done
+  -v             say what is done                -d0.1    version and identity; with -bt -d60 what tables answer
 
 Exit status: sysexits.h (0 accepted, 64 usage, 67 unknown user, 75 temporary, 78 configuration).
 `;
@@ -130,6 +131,7 @@ export const sendmail: Applet = {
       for (const text of job.error.lines) io.err(`${text}\n`);
       return job.error.exit;
     }
+    if (wantsIdentity(line.debug)) io.out(identityText(job.value));
     if (line.mode === "daemon") return startDaemon(job.value, args, (text) => io.err(`${text}\n`));
     if (line.mode === "list") return list(job.value, line, io);
     if (line.mode === "queue") return queue(job.value, line, io);

@@ -209,7 +209,7 @@ export async function runDaemon(
   if (gateway.spool?.suspended.has("listener")) smtpd?.suspend(true);
   gateway.spool?.start(line.queueIntervalMs ?? 0);
   log.line(0, `started as: ${words}`);
-  const kept = keeping.begin();
+  const kept = reason === "" ? keeping.begin() : Promise.resolve();
   const status = await life.over(control.ok ? control.value : null);
   await kept;
   await keeping.close();
