@@ -25,6 +25,7 @@ import {
   ROOT,
   say,
 } from "./board.ts";
+import { checkBudget } from "./budget.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { nodeBinary, nodeVersion } from "./runtime.ts";
 
@@ -87,6 +88,7 @@ async function packageBundle(board: string, made: Bundle): Promise<string> {
   if (packager.exitCode !== 0 || !existsSync(`${target}.part`)) fail(`${packager.all}\nthe packager failed`);
   chmodSync(`${target}.part`, 0o755);
   renameSync(`${target}.part`, target);
+  checkBudget(board, "binary", statSync(target).size);
   return target;
 }
 

@@ -2,11 +2,12 @@
 // what the packager starts without a detour. The LevelDB addon is resolved at build time to the one prebuilt file of the
 // board and lies beside the bundle. The metafile says which source files are in, and is what sizes are told from.
 
-import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
 import packageJson from "../package.json" with { type: "json" };
 import { type Architecture, architectureOf, fail, outputOf, ROOT, say } from "./board.ts";
+import { checkBudget } from "./budget.ts";
 import { type BoardConfig, featuresPlugin } from "./features.ts";
 import { boardConfig } from "./kconfig.ts";
 
@@ -89,5 +90,6 @@ export async function bundleWith(
     fail(`${location?.file ?? ENTRY}:${location?.line ?? 0}: ${text}`);
   copyFileSync(prebuilt(architecture), join(folder, ADDON));
   writeFileSync(join(folder, "metafile.json"), JSON.stringify(result.metafile));
+  checkBudget(config.board, "bundle", statSync(main).size);
   return { folder: dirname(main), main, metafile: result.metafile };
 }

@@ -17,6 +17,7 @@ import { join, relative } from "node:path";
 import { execa } from "execa";
 import { makeBinary } from "./binary.ts";
 import { type Board, outputOf, ROOT, readBoard, say } from "./board.ts";
+import { checkBudget } from "./budget.ts";
 import { configurationImage, DEFAULT_CONFIGURATION } from "./configuration.ts";
 import { type Content, makeDisk } from "./disk.ts";
 import { makeInitramfs } from "./initramfs.ts";
@@ -98,6 +99,7 @@ export async function makeImage(name: string): Promise<Products> {
   const { path } = await makeBinary(name);
   await makeInitramfs(board, kernel);
   await squash(await makeRootfs(board, path, kernel), products.rootfs);
+  checkBudget(name, "rootfs", statSync(products.rootfs).size);
   await configurationImage(DEFAULT_CONFIGURATION, at("config.image"));
   say(`disk image of ${name}`);
   await makeDisk(board, products, products.image);

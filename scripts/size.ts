@@ -1,13 +1,17 @@
 // `make size`: bytes of a board's binary, root file system and image, what fills the bundle (by folder, by package, by flag)
-// and the root file system, and the difference to the committed baseline board/<name>/size.json (UPDATE=1 writes it).
+// and the root file system, and the difference to the committed baseline in board/<name>/size.json (UPDATE=1 writes it); a map of
+// the bundle in build/<name>/size.html. Fails when a product has outgrown its budget.
 
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Metafile } from "esbuild";
 import { execa } from "execa";
-import { outputOf, ROOT, readBoard, say } from "./board.ts";
+import { makeBinary } from "./binary.ts";
+import { outputOf, ROOT, say } from "./board.ts";
+import { checkBudget, type Product, readSizes, sizeFile, writeBaseline } from "./budget.ts";
 import { ownedFiles } from "./features.ts";
 import { makeImage } from "./image.ts";
+import { type Group, treemap } from "./treemap.ts";
 
 const ROWS_MAX = 25;
 
@@ -27,19 +31,23 @@ function bundleSizes(metafile: Metafile): {
   readonly parts: Sizes;
   readonly flags: Sizes;
   readonly files: Sizes;
+  readonly groups: readonly Group[];
 } {
   const parts: Sizes = new Map();
   const flags: Sizes = new Map();
   const files: Sizes = new Map();
+  const groups = new Map<string, Sizes>();
   const owned = ownedFiles();
   for (const output of Object.values(metafile.outputs))
     for (const [file, { bytesInOutput }] of Object.entries(output.inputs)) {
       add(parts, part(file), bytesInOutput);
+      const group = groups.get(part(file)) ?? new Map();
+      groups.set(part(file), group.set(file, bytesInOutput));
       const flag = owned.get(join(ROOT, file));
       if (flag !== undefined) add(flags, `CONFIG_${flag}`, bytesInOutput);
       if (file.startsWith("src/")) add(files, file, bytesInOutput);
     }
-  return { parts, flags, files };
+  return { parts, flags, files, groups: [...groups].map(([name, inside]) => ({ name, files: inside })) };
 }
 
 async function treeSizes(tree: string): Promise<Sizes> {
@@ -53,7 +61,7 @@ async function treeSizes(tree: string): Promise<Sizes> {
   return sizes;
 }
 
-function table(title: string, sizes: Sizes, before: Sizes): void {
+function table(title: string, sizes: ReadonlyMap<string, number>, before: Sizes): void {
   process.stdout.write(`\n${title}\n`);
   const names = [...sizes].sort(([, one], [, other]) => other - one);
   for (const [name, bytes] of names.slice(0, ROWS_MAX)) {
@@ -65,32 +73,46 @@ function table(title: string, sizes: Sizes, before: Sizes): void {
   if (rest > 0) process.stdout.write(`${String(rest).padStart(12)}  (${names.length - ROWS_MAX} more)\n`);
 }
 
+/** What was built, in bytes; the host has no image. */
+async function products(name: string): Promise<Map<Product | "kernel" | "initramfs", number>> {
+  const output = outputOf(name);
+  const sizes = new Map<Product | "kernel" | "initramfs", number>();
+  if (name === "host") await makeBinary(name);
+  else {
+    const made = await makeImage(name);
+    for (const part of ["image", "rootfs", "kernel", "initramfs"] as const)
+      sizes.set(part, statSync(made[part]).size);
+  }
+  sizes.set("binary", statSync(join(output, "postern")).size);
+  sizes.set("bundle", statSync(join(output, "bundle/main.cjs")).size);
+  return sizes;
+}
+
 const name = process.argv[2] ?? "qemu-x86_64";
-const board = readBoard(name);
-const products = await makeImage(name);
+const total = await products(name);
 const output = outputOf(name);
 const metafile = JSON.parse(readFileSync(join(output, "bundle/metafile.json"), "utf8")) as Metafile;
-const { parts, flags, files } = bundleSizes(metafile);
-const total: Sizes = new Map([
-  ["image", statSync(products.image).size],
-  ["rootfs", statSync(products.rootfs).size],
-  ["binary", statSync(join(output, "postern")).size],
-  ["bundle", statSync(join(output, "bundle/main.cjs")).size],
-  ["kernel", statSync(products.kernel).size],
-  ["initramfs", statSync(products.initramfs).size],
-]);
-const baseline = join(board.folder, "size.json");
-const read = existsSync(baseline)
-  ? (JSON.parse(readFileSync(baseline, "utf8")) as Record<string, number>)
-  : {};
-const before: Sizes = new Map(Object.entries(read));
-table(`${name}, bytes (and the difference to ${relative(ROOT, baseline)})`, total, before);
+const { parts, flags, files, groups } = bundleSizes(metafile);
+const { budget, baseline } = readSizes(name);
+const before: Sizes = new Map(Object.entries(baseline));
+table(`${name}, bytes (and the difference to ${sizeFile(name)})`, total, before);
 table("bundle by folder and package", parts, before);
 table("bundle by flag", flags, before);
 table("bundle by file of ours", files, before);
-table("root file system by file, before compression", await treeSizes(join(output, "rootfs")), new Map());
+if (name !== "host")
+  table("root file system by file, before compression", await treeSizes(join(output, "rootfs")), new Map());
+const page = join(output, "size.html");
+writeFileSync(page, treemap(`${name}: the bundle`, groups));
+say(`${relative(ROOT, page)}: the same as a map`);
 if (process.env["UPDATE"] === "1") {
   const kept = [...total, ...parts, ...flags].sort(([one], [other]) => (one < other ? -1 : 1));
-  writeFileSync(baseline, `${JSON.stringify(Object.fromEntries(kept), null, 1)}\n`);
-  say(`wrote ${relative(ROOT, baseline)}`);
+  writeBaseline(name, Object.fromEntries(kept));
+  say(`wrote ${sizeFile(name)}`);
+}
+for (const product of ["bundle", "binary", "rootfs", "image"] as const) {
+  const bytes = total.get(product);
+  const most = budget[product];
+  if (bytes === undefined || most === undefined) continue;
+  say(`${product}: ${((100 * bytes) / most).toFixed(1)} % of its budget of ${most} bytes`);
+  checkBudget(name, product, bytes);
 }
