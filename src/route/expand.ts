@@ -153,7 +153,7 @@ class Expander {
   }
 
   async start(address: string): Promise<void> {
-    const scanned = scanSmtpAddress(address);
+    const scanned = scanSmtpAddress(address, this.#site.config.options.SMTPUTF8);
     const repaired = scanned.kind === "error" ? scanAddress(address, 0, "", true) : null;
     // What can be repaired is complained about and used, as -bv shows; RCPT takes the first complaint for its refusal.
     if (scanned.kind === "error" && repaired?.ok && repaired.value.problem !== null)

@@ -243,7 +243,7 @@ export async function senderFullName(site: Site, sender: string): Promise<string
 
 /** What is wrong with a sender before any rule is asked: syntax, `error:` routes, programs and files as senders; null: nothing. */
 export async function senderRefusal(site: Site, typed: string): Promise<Reply | null> {
-  const scanned = scanSmtpAddress(typed);
+  const scanned = scanSmtpAddress(typed, site.config.options.SMTPUTF8);
   if (scanned.kind === "error") return scanned.reply;
   const resolution = await resolveTokens(startRun(site), scanned.tokens);
   if (resolution.kind === "error") return resolution.reply;
@@ -259,7 +259,7 @@ export async function recipientRefusal(
   typed: string,
   options: RunOptions = {},
 ): Promise<Reply | null> {
-  const scanned = scanSmtpAddress(typed);
+  const scanned = scanSmtpAddress(typed, site.config.options.SMTPUTF8);
   if (scanned.kind === "error") return scanned.reply;
   const resolution = await resolveTokens(startRun(site, options), scanned.tokens);
   if (resolution.kind === "error") return resolution.reply;
@@ -269,16 +269,20 @@ export async function recipientRefusal(
 /** Sendmail's MAXNAME less one: the longest address a client may give. */
 const SMTP_ADDRESS_BYTES_MAX = 255;
 
-/** Scans the argument of MAIL or RCPT: shorter and plainer than addresses in headers. */
+/**
+ * Scans the argument of MAIL or RCPT: shorter and plainer than addresses in headers. `eightBit`: SMTPUTF8 is configured; then smtpd/
+ * has let 8-bit characters through only from clients that asked for it.
+ */
 export function scanSmtpAddress(
   typed: string,
+  eightBit: boolean,
 ): RouteError | { readonly kind: "scanned"; readonly tokens: readonly string[] } {
   if (typed.length > SMTP_ADDRESS_BYTES_MAX) {
     const shown = typed.slice(0, SMTP_ADDRESS_BYTES_MAX);
     const text = `Address "${shown}" too long (${SMTP_ADDRESS_BYTES_MAX} bytes max)`;
     return { kind: "error", reply: reply(553, "5.1.0", text), exit: 64 };
   }
-  if (/[\x80-\uffff]/.test(typed)) {
+  if (!eightBit && /[\x80-\uffff]/.test(typed)) {
     const shown = typed.replace(/[\x80-\uffff]/g, "?");
     return {
       kind: "error",

@@ -154,8 +154,8 @@ function server(context: ServerContext): ServerExchange {
         nonce = "";
         return sent === "" ? refuse("a second response") : judge(message, sent);
       }
-      // RFC 2831 2.2: an initial response would be a subsequent authentication, which we do not keep state for.
-      if (message !== null) return refuse("DIGEST-MD5 has no initial response here");
+      // RFC 2831 2.2: an initial response is a client's subsequent authentication with an older nonce (Postfix and others that keep
+      // their SASL state try it). We keep none, so the answer is a new challenge, with which the client begins afresh.
       nonce = context.nonce(24).toString("base64");
       return challenge(
         `nonce=${quote(nonce)},realm=${quote(Buffer.from(context.realm).toString("latin1"))},qop="auth",charset=utf-8,algorithm=md5-sess`,

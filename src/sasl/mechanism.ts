@@ -32,6 +32,8 @@ export interface ServerContext {
   checkPassword(user: string, realm: string, password: string): Promise<Lookup<true>>;
   /** EXTERNAL: the identity that TLS proved, "" when none. */
   readonly externalIdentity: string;
+  /** EXTERNAL: another name of that identity that a client may ask for: the common name of its certificate. */
+  readonly externalName?: string;
   /** Challenges' randomness. */
   nonce(bytes: number): Buffer;
   /** Is this one of our names or addresses (class w), for digest-uri? Absent: only `host` and `realm` are. */

@@ -34,7 +34,7 @@ export interface SaslSettings {
 
 /** What AUTH needs to know of a client; policy/'s Client has it. */
 export interface AuthClient {
-  readonly tls?: { readonly verify: string; readonly certSubject: string };
+  readonly tls?: { readonly verify: string; readonly certSubject: string; readonly cnSubject?: string };
 }
 
 export interface SaslServer {
@@ -161,6 +161,7 @@ export function makeSaslServer(settings: SaslSettings): SaslServer {
       find: async (user, userRealm) => store.find(user, userRealm),
       checkPassword: (user, userRealm, password) => sources.check(user, userRealm, password),
       externalIdentity: externalIdentity(client),
+      externalName: client.tls?.cnSubject ?? "",
       nonce: (bytes) => settings.entropy.bytes(bytes),
       ownName: (name) => isOwn(settings, name),
       decoyKey,
