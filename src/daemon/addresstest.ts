@@ -22,7 +22,6 @@ import {
   checkSet,
   emptySet,
   finalSet,
-  hostShown,
   isNullUser,
   parseSet,
   type Ruling,
@@ -251,7 +250,7 @@ class Tester {
     }
     if (resolution.wait !== "")
       this.#print(`${text}... Transient parse error -- message queued for future delivery`);
-    const host = parsed.kind === "mailer" ? hostShown(resolution.host, parsed.user) : resolution.host;
+    const host = `${resolution.host}${resolution.canonical ? "." : ""}`;
     const user = parsed.kind === "mailer" && isNullUser(parsed.user) ? "" : resolution.user;
     this.#print(`mailer ${resolution.mailer}${host === "" ? "" : `, host ${host}`}, user ${user}`);
   }

@@ -35,7 +35,7 @@ function focusTokens(address: Focus): readonly string[] {
 }
 
 /** Host of a decision as Sendmail writes it: with the dot that says "canonical" where it is the address's own. */
-export function hostShown(host: string, user: Focus): string {
+function hostShown(host: string, user: Focus): string {
   return user.dot && user.host === host ? `${host}.` : host;
 }
 
@@ -176,12 +176,12 @@ export function emptySet(ruling: Ruling, name: string, input: Space): Promise<Sp
 export function finalSet(ruling: Ruling, input: Space): Promise<Space> {
   return shown(ruling, "final", input, async () => ({
     kind: "tokens",
-    tokens: finalTokens(focusIn(ruling.site, input)),
+    tokens: finalTokens(ruling.site, focusIn(ruling.site, input)),
   }));
 }
 
-function finalTokens(address: Focus): readonly string[] {
-  return isNullUser(address) ? [] : tokensOf(focusToText(address));
+function finalTokens(site: Site, address: Focus): readonly string[] {
+  return isNullUser(address) ? [] : tokensOf(focusToText(address, site.routing.uucp));
 }
 
 /** What a check answers, in Sendmail's form. */
@@ -247,6 +247,5 @@ async function judge(
 
 /** The text of a space's address without blanks, as `Rcode = 0, addr = ` shows it. */
 export function addressText(space: Space): string {
-  if (space.kind === "focus") return focusToText(space.focus);
   return space.kind === "tokens" ? joinTokens(space.tokens) : spaceText(space);
 }

@@ -139,12 +139,12 @@ export function focusText(text: string, routing: Routing): Focus {
   return focus(tokensOf(text), routing);
 }
 
-/** The address as text, "user@host" (rule set final): a bare name stays bare. */
-export function focusToText(address: Focus): string {
+/** The address as text, "user@host" (rule set final): a bare name stays bare. `uucp`: bang paths are understood here. */
+export function focusToText(address: Focus, uucp = true): string {
   if (address.kind === "null") return "";
   const left = joinTokens(address.left);
   if (address.host === null) return left;
-  const bang = /^([^.]+)\.UUCP$/i.exec(address.host);
-  // UUCP addresses are always shown in their old form.
+  // UUCP addresses are always shown in their old form, except with FEATURE(nouucp).
+  const bang = uucp ? /^([^.]+)\.UUCP$/i.exec(address.host) : null;
   return bang === null ? `${left}@${address.host}` : `${bang[1]}!${left}`;
 }

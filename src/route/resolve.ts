@@ -142,7 +142,7 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
       mailer: site.config.localMailer,
       host: "",
       canonical: false,
-      user: focusToText(start),
+      user: focusToText(start, site.routing.uucp),
       final: true,
       wait: "",
       loop: true,
@@ -158,7 +158,7 @@ export async function finished(run: Run, parsed: Parsed, start: Focus): Promise<
       exit: 70,
     };
   const shown = await placed(run, mailerStyle(site, declared), "envelope-recipient", parsed.user);
-  const text = focusToText(shown);
+  const text = focusToText(shown, site.routing.uucp);
   const mailer = (declared === site.config.localMailer && specialMailer(site, text)) || declared;
   const foldUser = mailer === declared && !hasFlag(site, mailer, "u");
   const user = mailer === "*include*" ? includePath(text) : text;
@@ -226,7 +226,7 @@ export async function rememberedSender(site: Site, typed: string): Promise<strin
   const scanned = scanAddress(typed);
   if (!scanned.ok) return typed;
   const run = startRun(site);
-  return focusToText(await canonify(run, focus(scanned.value.tokens, site.routing)));
+  return focusToText(await canonify(run, focus(scanned.value.tokens, site.routing)), site.routing.uucp);
 }
 
 /** Full name of the account that a sender is, its +detail not minded; "" when the address is not a mailbox here. */

@@ -27,8 +27,8 @@ async function rewritten(
   const run = startRun(site);
   const canonical = await canonify(run, focus(scanned.value.tokens, site.routing));
   if (canonical.kind === "list") return null;
-  if (mailer === null) return canonical.host === "" ? "" : focusToText(canonical);
-  return focusToText(await placed(run, mailerStyle(site, mailer), place, canonical));
+  if (mailer === null) return canonical.host === "" ? "" : focusToText(canonical, site.routing.uucp);
+  return focusToText(await placed(run, mailerStyle(site, mailer), place, canonical), site.routing.uucp);
 }
 
 /** One address with its phrase and comments, rewritten for `mailer` at `place`. Unreadable addresses come back unchanged. */
