@@ -1,6 +1,8 @@
 // Every bound that is not a Sendmail option (those are in config/options.ts), with its unit in the name.
 // House rule 5: no loop, buffer, queue, retry or wait on the outside world without one of these.
 
+import { buildLimit } from "./build.ts";
+
 /** RFC 5321 4.5.3.1: a command line; Sendmail's MAXLINE. Longer: 421 4.7.0 Command too long. */
 export const COMMAND_LINE_BYTES_MAX = 2048;
 /** RFC 4954 section 4: the longest base64 line of an AUTH exchange. */
@@ -17,8 +19,8 @@ export const ENVELOPE_RECIPIENTS_MAX = 10_000;
 export const EXPANSION_MAX = 100_000;
 /** A message body up to this size stays in memory while it is received and is written with its record. */
 export const BODY_IN_MEMORY_BYTES_MAX = 128 * 1024;
-/** Bytes of message bodies that all sessions together may hold in memory. */
-export const BODIES_IN_MEMORY_BYTES_MAX = 16 * 1024 * 1024;
+/** Bytes of message bodies that all sessions together may hold in memory; CONFIG_BODIES_IN_MEMORY_KB. */
+export const BODIES_IN_MEMORY_BYTES_MAX = buildLimit("BODIES_IN_MEMORY_KB", 16 * 1024) * 1024;
 /** A line of a reply from a next hop. */
 export const PEER_REPLY_LINE_BYTES_MAX = 4096;
 /** Lines of one reply from a next hop. */
@@ -137,7 +139,7 @@ export const SHUTDOWN_GRACE_MS = 8000;
 /** Length of the queue of connections the kernel accepts for us when DaemonPortOptions says nothing. */
 export const LISTEN_BACKLOG = 1024;
 /** Connections at once when MaxDaemonChildren says nothing. */
-export const CONNECTIONS_MAX = 4000;
+export const CONNECTIONS_MAX = buildLimit("SESSIONS_MAX", 4000);
 /** Macro expansions of one configuration; more is a runaway recursion. */
 export const M4_EXPANSIONS_MAX = 200_000;
 /** Calls within arguments of calls. */

@@ -191,7 +191,7 @@ class Daemon implements Smtpd {
 
   #roomFor(daemon: DaemonSpec): boolean {
     const configured = this.#service.config.options.MaxDaemonChildren;
-    const all = configured > 0 ? configured : CONNECTIONS_MAX;
+    const all = configured > 0 ? Math.min(configured, CONNECTIONS_MAX) : CONNECTIONS_MAX;
     const own = daemon.children > 0 ? daemon.children : all;
     let mine = this.#connections.size;
     if (own < all) {
