@@ -79,6 +79,21 @@ function comparable(say: string, lines: readonly string[]): string {
   return (say.startsWith("$=") ? shown.sort() : shown).join("\n");
 }
 
+/** The complaints and the conclusion of /parse. */
+function lastWords(said: string): string {
+  return said
+    .split("\n")
+    .filter((line) => /^mailer |\.\.\. |^[A-Z]/.test(line))
+    .filter((line) => !/Transient parse|input:|returns:|^Cracked|^Parsing|Name server timeout$/.test(line))
+    .map((line) =>
+      line
+        .replace(/"/g, "")
+        .replace(/\*error\*, host [^,]*/, "*error*")
+        .trimEnd(),
+    )
+    .join(" | ");
+}
+
 describe("sendmail -bt", () => {
   it("answers every command as Sendmail does", async () => {
     const record = JSON.parse(readFileSync(join(import.meta.dirname, "addresstest.json"), "utf8")) as Said[];
@@ -89,6 +104,24 @@ describe("sendmail -bt", () => {
     );
     for (const [i, { say, answer }] of record.entries())
       assert.equal(comparable(say, (ours[i] ?? "").split("\n")), comparable(say, answer), say);
+  });
+
+  it("parses what Sendmail parses to what Sendmail parses it to", async () => {
+    // Recorded with /parse: configuration, address, then complaints and the last line; quotes, the error's status and notes that a
+    // lookup failed are left out.
+    const rows = readFileSync(join(import.meta.dirname, "parsed.tsv"), "latin1")
+      .trimEnd()
+      .split("\n");
+    assert.ok(rows.length > 1000);
+    for (const config of ["config-b", "config-d"]) {
+      const asked = rows.map((row) => row.split("\t")).filter(([name]) => name === config);
+      const ours = await answers(
+        openCase(join(RECORDED, config), readZone(join(RECORDED, "dns.json"))).site,
+        asked.map(([, address]) => `/parse ${address}`),
+      );
+      for (const [i, [, address, expected = ""]] of asked.entries())
+        assert.equal(lastWords(ours[i] ?? ""), expected, `${config}: ${address}`);
+    }
   });
 
   it("ends at /quit and does not read on", async () => {
