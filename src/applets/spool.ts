@@ -16,6 +16,8 @@ const help = `usage: postern spool [-C CONFIG] [--json] COMMAND [ID ...] [SELECT
   requeue ID ...             routes and tries again, as after a change of tables
   flush ID ...               tries again now, whatever MinQueueAge says
   verify                     figures of the store, and damaged records with their reasons
+  reinject NAME ... [-QREASON]  puts the message of a damaged record back into the queue, as far as it can be read
+  discard NAME ...           forgets a damaged record for good
   status                     uptime, sessions, queue, memory
   suspend [delivery|listener]   stops deliveries (default) or new sessions; survives a reboot
   resume [delivery|listener]

@@ -35,6 +35,9 @@ export type CallVerb =
   | "requeue"
   | "show"
   | "verify"
+  /** A damaged record: back into the queue (`reason` holds it there), or forgotten for good. */
+  | "reinject"
+  | "discard"
   | "submit"
   | "hoststat"
   | "purgestat"

@@ -194,6 +194,27 @@ async function verify(job: Job, request: SpoolRequest, io: ModeIo): Promise<numb
   return EX_OK;
 }
 
+/** reinject, discard: damaged records by the names that verify shows. */
+function mending(verb: CallVerb): Command {
+  return async (job, { command, names, json, line }, io) => {
+    if (names.length === 0) return usage(`${command} wants the names that verify shows`, io);
+    const done: string[] = [];
+    for (const name of names) {
+      const asked = await ask(job, { verb, names: [name], reason: line.quarantineReason ?? "" });
+      if (!asked.ok) return failed(callErrorText(asked.error, job), io);
+      if (asked.value[0] === false) {
+        io.err(`${printable(name)}: no such damaged record\n`);
+        return EX_NOUSER;
+      }
+      done.push(
+        verb === "reinject" ? `${name}: in the queue as ${String(asked.value[0])}` : `${name}: discarded`,
+      );
+    }
+    io.out(json ? `${JSON.stringify(done)}\n` : `${done.map(printable).join("\n")}\n`);
+    return EX_OK;
+  };
+}
+
 /** Verbs whose answer is shown as it is. */
 function asking(verb: CallVerb, names: (given: readonly string[]) => readonly string[]): Command {
   return async (job, request, io) => {
@@ -241,6 +262,8 @@ const COMMANDS = new Map<string, Command>([
   ["requeue", changing("requeue")],
   ["flush", changing("flush")],
   ["verify", verify],
+  ["reinject", mending("reinject")],
+  ["discard", mending("discard")],
   ["status", asking("status", () => [])],
   ["suspend", parts("suspend")],
   ["resume", parts("resume")],

@@ -2,6 +2,8 @@
 // then delivered. Column forms are Sendmail's (recorded from 8.17).
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { freePort, Gateway, Sink, send, until } from "./gateway.ts";
 
@@ -216,6 +218,28 @@ describe("postern spool", () => {
     assert.equal(sink.received.length, 0);
     assert.equal((await gateway.run("spool", [...o, "resume"])).out, "nothing is suspended\n");
     await until("delivery", 10, () => sink.received.length === 1);
+  });
+});
+
+describe("damaged records", () => {
+  it("are named with their reason, and discarded or put back by name only", async () => {
+    const o = gateway.options();
+    await gateway.stop();
+    const folder = join(gateway.queue, "quarantine");
+    writeFileSync(
+      join(folder, "odd1"),
+      `${JSON.stringify({ name: "odd1", reason: "made by a test" })}\nnot a record`,
+    );
+    await gateway.start();
+    const shown = await gateway.run("spool", [...o, "verify"]);
+    const name = /^damaged (\S+): /m.exec(shown.out)?.[1] ?? "";
+    assert.notEqual(name, "", shown.out);
+    const back = await gateway.run("spool", [...o, "reinject", name]);
+    assert.equal(back.status, 75, back.out);
+    assert.notEqual(back.err, "");
+    assert.equal((await gateway.run("spool", [...o, "discard", name])).out, `${name}: discarded\n`);
+    assert.equal((await gateway.run("spool", [...o, "discard", name])).status, 67);
+    assert.match((await gateway.run("spool", [...o, "verify"])).out, /no damaged records/);
   });
 });
 
