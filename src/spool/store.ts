@@ -483,10 +483,12 @@ export class Store {
   /** Writes what waits and that the end was clean. */
   async close(): Promise<void> {
     if (this.#closing) return;
-    if (this.#compacting !== null) await this.#compacting;
     this.#closing = true;
-    if (this.#log.trouble === null) await this.#log.append(this.#global(), "urgent");
+    // On a disk that takes nothing copies and marks wait for ever: only closing the log ends their wait.
+    if (this.#compacting !== null) await Promise.race([this.#compacting, this.#log.flushed()]);
+    const said = this.#log.trouble === null ? this.#log.append(this.#global(), "urgent") : null;
     await this.#log.close();
+    await said;
   }
 }
 

@@ -117,7 +117,7 @@ export async function cutUnderLoad(
   const hop = new NextHop(record, () => log.poll());
   await hop.listen(port);
   const machine: Machine = startMachine(withWriteLog(command, disk, logFile));
-  const clients = new Clients(smtpPort, log, record);
+  const clients = new Clients(smtpPort, record, () => log.poll());
   let start = 0;
   const polling = setInterval(() => log.poll(), 10);
   try {

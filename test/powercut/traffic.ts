@@ -3,10 +3,12 @@
 
 import { createHash } from "node:crypto";
 import { connect, createServer, type Socket } from "node:net";
-import { random, type WriteLog } from "./writelog.ts";
+import { random } from "./writelog.ts";
 
 const REPLY_MS = 60_000;
 const PAUSE_MS = 20;
+
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 /** A message that was acknowledged. */
 export interface Acknowledged {
@@ -105,15 +107,18 @@ class Lines {
 /** Sessions that send until they are stopped or the appliance is gone. */
 export class Clients {
   readonly #port: number;
-  readonly #log: WriteLog;
+  readonly #place: () => number;
   readonly #record: Record;
+  readonly #pauseMs: number;
   readonly #open = new Set<Socket>();
   #stopped = false;
 
-  constructor(port: number, log: WriteLog, record: Record) {
+  /** `place` gives the place in the write log; each session rests about `pauseMs` between messages. */
+  constructor(port: number, record: Record, place: () => number, pauseMs = 0) {
     this.#port = port;
-    this.#log = log;
+    this.#place = place;
     this.#record = record;
+    this.#pauseMs = pauseMs;
   }
 
   /** Runs `count` sessions, each with its own seed. Resolves when all have ended. */
@@ -133,11 +138,13 @@ export class Clients {
       const lines = new Lines(this.#port);
       this.#open.add(lines.socket);
       if ((await lines.reply()).startsWith("220") && (await lines.say("EHLO c.example.org\r\n")) !== "")
-        for (let kept = 0; kept < 20 && !this.#stopped && !lines.socket.destroyed; kept++, n++)
+        for (let kept = 0; kept < 20 && !this.#stopped && !lines.socket.destroyed; kept++, n++) {
           if (!(await this.#message(lines, `${name}-${n}`, next))) break;
+          if (this.#pauseMs > 0) await pause(next() * 2 * this.#pauseMs);
+        }
       lines.socket.destroy();
       this.#open.delete(lines.socket);
-      if (!this.#stopped) await new Promise((done) => setTimeout(done, PAUSE_MS));
+      if (!this.#stopped) await pause(PAUSE_MS);
     }
   }
 
@@ -153,7 +160,7 @@ export class Clients {
     const header = `From: ann@example.org\r\nTo: bob@polkatistas.org\r\nX-Tag: ${tag}\r\n\r\n`;
     const reply = await lines.say(`${header}${bodyOf(tag).replace(/^\./gm, "..")}.\r\n`);
     const id = /^250 2\.0\.0 (\S+) Message accepted/.exec(reply)?.[1];
-    if (id !== undefined) this.#record.acknowledged.push({ tag, id, users, place: this.#log.poll() });
+    if (id !== undefined) this.#record.acknowledged.push({ tag, id, users, place: this.#place() });
     else if (reply !== "") this.#record.refused.push(reply);
     return id !== undefined;
   }
@@ -161,7 +168,7 @@ export class Clients {
 
 const userOf = (line: string): string => /<([^@>]*)/.exec(line)?.[1] ?? "";
 
-/** The next hop. Recipients are refused by their number: a third twice with a 451, one in ten always. */
+/** The next hop. Recipients are refused by their number: a third twice with a 451, some always. */
 export class NextHop {
   readonly #record: Record;
   readonly #place: () => number;
@@ -170,6 +177,8 @@ export class NextHop {
   readonly #server = createServer((socket) => this.#serve(socket));
   /** Takes everything from now on. */
   willing = false;
+  /** One recipient in this many is never taken; 0: all are in the end. */
+  never = 10;
 
   /** `place` gives the place in the write log before each 250. */
   constructor(record: Record, place: () => number) {
@@ -194,7 +203,7 @@ export class NextHop {
     const number = Number(user.slice(1));
     const tries = (this.#tries.get(user) ?? 0) + 1;
     this.#tries.set(user, tries);
-    return number % 10 === 0 || (number % 3 === 0 && tries <= 2);
+    return (this.never > 0 && number % this.never === 0) || (number % 3 === 0 && tries <= 2);
   }
 
   #serve(socket: Socket): void {

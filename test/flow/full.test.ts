@@ -1,0 +1,166 @@
+// FULL-01, FULL-03 with the whole program: its queue on a small file system of its own that fills up, has not one byte left, or turns
+// read-only. Clients hear 452 or 421, what is queued leaves, nothing is lost, and it recovers by itself. Mounting needs root.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { test } from "node:test";
+import { delay, freePort, Gateway, Sink, send, until } from "./gateway.ts";
+
+const MIB = 1024 * 1024;
+const skip = process.getuid?.() === 0 ? false : "mounting a file system needs root";
+const NO_SPACE = "452 4.4.5 Insufficient disk space; try again later";
+
+const message = (tag: string, bytes: number): string =>
+  `From: a@example.com\r\nSubject: ${tag}\r\n\r\n${`${"x".repeat(70)}\r\n`.repeat(Math.ceil(bytes / 72))}`;
+
+function mc(port: number, more = ""): string {
+  return `OSTYPE(\`linux')dnl
+define(\`confDOMAIN_NAME', \`mail.polkatistas.org')dnl
+define(\`confTO_IDENT', \`0')dnl
+define(\`confMIN_FREE_BLOCKS', \`100')dnl
+${more}FEATURE(\`mailertable')dnl
+FEATURE(\`access_db')dnl
+FEATURE(\`nocanonify')dnl
+FEATURE(\`accept_unresolvable_domains')dnl
+FEATURE(\`no_default_msa')dnl
+DAEMON_OPTIONS(\`Name=MTA, Family=inet, Addr=127.0.0.1, Port=${port}')dnl
+MAILER(\`smtp')dnl
+`;
+}
+
+interface Place extends AsyncDisposable {
+  readonly gateway: Gateway;
+  readonly sink: Sink;
+  /** The root of the file system; the queue is a folder in it. */
+  readonly medium: string;
+  readonly device: string;
+}
+
+/** A gateway whose queue is on an ext4 of `mebibytes`; its next hop is away. */
+async function place(name: string, mebibytes: number, more = ""): Promise<Place> {
+  const gateway = new Gateway(name);
+  const sink = new Sink();
+  await sink.start();
+  await sink.stop();
+  const image = join(gateway.folder, "medium.img");
+  const medium = join(gateway.folder, "medium");
+  mkdirSync(medium);
+  writeFileSync(image, "");
+  execFileSync("truncate", ["-s", `${mebibytes}M`, image]);
+  execFileSync("mkfs.ext4", ["-q", "-F", "-m", "0", "-O", "^has_journal", image]);
+  const device = execFileSync("losetup", ["--show", "-f", image], { encoding: "utf8" }).trim();
+  execFileSync("mount", ["-o", "errors=remount-ro,noatime", device, medium]);
+  mkdirSync(join(medium, "mqueue"), { mode: 0o700 });
+  execFileSync("mount", ["--bind", join(medium, "mqueue"), gateway.queue]);
+  gateway.port = await freePort();
+  gateway.write({
+    "sendmail.mc": mc(gateway.port, more),
+    mailertable: `example.net\tsmtp:[127.0.0.1]:${sink.port}\n`,
+    access: "To:example.net\tRELAY\n",
+  });
+  return {
+    gateway,
+    sink,
+    medium,
+    device,
+    async [Symbol.asyncDispose]() {
+      await gateway.stop("SIGKILL");
+      execFileSync("umount", [gateway.queue]);
+      execFileSync("umount", [medium]);
+      execFileSync("losetup", ["-d", device]);
+      await gateway.remove();
+      await sink.stop();
+    },
+  };
+}
+
+const subjects = (sink: Sink): string[] =>
+  sink.received.map(({ data }) => /^Subject: (.*)\r$/m.exec(data)?.[1] ?? "").sort();
+
+test("a full queue refuses with 452, drains with no byte left, and takes mail again", {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  await using here = await place("full", 6);
+  const { gateway, sink } = here;
+  await gateway.start(["-q1h"]);
+  const accepted: string[] = [];
+  let refused = 0;
+  for (let n = 0; n < 400 && refused < 3; n++) {
+    const reply = await send(gateway.port, "a@example.com", ["b@example.net"], message(`m${n}`, 60_000));
+    if (reply.startsWith("250")) accepted.push(`m${n}`);
+    else {
+      assert.equal(reply, NO_SPACE);
+      refused++;
+      // Free space is asked for in the background.
+      await delay(400);
+    }
+  }
+  assert.equal(refused, 3, "it fills up");
+  assert.ok(accepted.length > 5);
+  // Somebody else takes the rest.
+  const rest = join(here.medium, "rest");
+  try {
+    execFileSync("dd", ["if=/dev/zero", `of=${rest}`, "bs=4096", `count=${(6 * MIB) / 4096}`], {
+      stdio: "ignore",
+    });
+  } catch (e) {
+    assert.ok(e instanceof Error, "no space left");
+  }
+  assert.match(execFileSync("df", ["--output=avail", "-B1", here.medium], { encoding: "utf8" }), /\n\s*0\n/);
+  await sink.start(sink.port);
+  const flushed = await gateway.run("sendmail", [...gateway.options(), "-q"]);
+  assert.equal(flushed.status, 0, flushed.err);
+  await until("all that was accepted has left", 40, () => sink.received.length >= accepted.length);
+  assert.deepEqual(subjects(sink), [...accepted].sort(), "nothing is lost, nothing is sent twice");
+  rmSync(rest);
+  await until("it takes mail again", 20, async () =>
+    (await send(gateway.port, "a@example.com", ["b@example.net"], message("after", 1000))).startsWith("250"),
+  );
+  await until("and delivers it", 20, () => subjects(sink).includes("after"));
+  t.diagnostic(`${accepted.length} accepted`);
+  assert.equal(await gateway.stop(), 0);
+  await gateway.start(["-q1h"]);
+  assert.match((await gateway.run("mailq", gateway.options())).out, /is empty|Total requests: 0/);
+});
+
+for (const mode of ["background", "interactive"])
+  test(`a queue that turns read-only, ${mode} delivery: ${mode === "background" ? "421 and the reason in the log" : "relaying goes on"}`, {
+    skip,
+    timeout: 90_000,
+  }, async (t) => {
+    const more = `define(\`confDELIVERY_MODE', \`${mode}')dnl\n${mode === "interactive" ? "define(`confSAFE_QUEUE', `interactive')dnl\n" : ""}`;
+    await using here = await place(`readonly-${mode}`, 16, more);
+    const { gateway, sink } = here;
+    const trigger = `/sys/fs/ext4/${basename(here.device)}/trigger_fs_error`;
+    if (!existsSync(trigger)) {
+      t.skip("this kernel cannot be told of a file system error");
+      return;
+    }
+    if (mode === "interactive") await sink.start(sink.port);
+    await gateway.start(["-q1h"]);
+    const first = await send(gateway.port, "a@example.com", ["b@example.net"], message("first", 1000));
+    assert.match(first, /^250 /);
+    await delay(300);
+    // The kernel itself turns it read-only, under open files, as it does when flash goes bad.
+    writeFileSync(trigger, "gateway test\n");
+    const deadline = performance.now() + 15_000;
+    let reply = "";
+    for (let n = 0; performance.now() < deadline; n++) {
+      reply = await send(gateway.port, "a@example.com", ["b@example.net"], message(`r${n}`, 1000));
+      if (mode === "interactive" || !reply.startsWith("250")) break;
+    }
+    if (mode === "interactive") {
+      assert.match(reply, /^250 /);
+      await until("relayed", 10, () => subjects(sink).includes("r0"));
+      sink.replies.set("RCPT", "451 4.2.0 later");
+      const later = await send(gateway.port, "a@example.com", ["b@example.net"], message("later", 1000));
+      assert.match(later, /^4\d\d 4\./, "what would have to be kept is not acknowledged");
+    } else {
+      assert.match(reply, /^(421|452) 4\.\d\.\d /);
+      await until("the reason in the log", 10, () => /EROFS|EIO|read-only/i.test(gateway.output));
+    }
+    assert.equal(typeof (await gateway.stop()), "number", "it is alive to the end");
+  });
