@@ -9,6 +9,7 @@ import { execa } from "execa";
 import { makeBinary } from "./binary.ts";
 import { outputOf, ROOT, say } from "./board.ts";
 import { checkBudget, type Product, readSizes, sizeFile, writeBaseline } from "./budget.ts";
+import { ENTRY } from "./bundle.ts";
 import { ownedFiles } from "./features.ts";
 import { makeImage } from "./image.ts";
 import { type Group, treemap } from "./treemap.ts";
@@ -27,6 +28,19 @@ function part(file: string): string {
   return packages.at(-1)?.[1] ?? file.split("/").slice(0, 2).join("/");
 }
 
+/** Bytes that go when a flag is off: its own files and what nothing else imports. */
+function savedBy(flag: string, metafile: Metafile, bytes: Sizes): number {
+  const owned = ownedFiles();
+  const left = new Set([ENTRY]);
+  // A set that grows while it is walked is walked to its end.
+  for (const file of left)
+    for (const { path, external } of metafile.inputs[file]?.imports ?? [])
+      if (external !== true && owned.get(join(ROOT, path)) !== flag) left.add(path);
+  let saved = 0;
+  for (const [file, size] of bytes) if (!left.has(file)) saved += size;
+  return saved;
+}
+
 function bundleSizes(metafile: Metafile): {
   readonly parts: Sizes;
   readonly flags: Sizes;
@@ -37,16 +51,19 @@ function bundleSizes(metafile: Metafile): {
   const flags: Sizes = new Map();
   const files: Sizes = new Map();
   const groups = new Map<string, Sizes>();
-  const owned = ownedFiles();
+  const bytes: Sizes = new Map();
   for (const output of Object.values(metafile.outputs))
     for (const [file, { bytesInOutput }] of Object.entries(output.inputs)) {
       add(parts, part(file), bytesInOutput);
       const group = groups.get(part(file)) ?? new Map();
       groups.set(part(file), group.set(file, bytesInOutput));
-      const flag = owned.get(join(ROOT, file));
-      if (flag !== undefined) add(flags, `CONFIG_${flag}`, bytesInOutput);
+      bytes.set(file, bytesInOutput);
       if (file.startsWith("src/")) add(files, file, bytesInOutput);
     }
+  for (const flag of new Set(ownedFiles().values())) {
+    const saved = savedBy(flag, metafile, bytes);
+    if (saved > 0) flags.set(`CONFIG_${flag}`, saved);
+  }
   return { parts, flags, files, groups: [...groups].map(([name, inside]) => ({ name, files: inside })) };
 }
 
@@ -97,7 +114,7 @@ const { budget, baseline } = readSizes(name);
 const before: Sizes = new Map(Object.entries(baseline));
 table(`${name}, bytes (and the difference to ${sizeFile(name)})`, total, before);
 table("bundle by folder and package", parts, before);
-table("bundle by flag", flags, before);
+table("bundle by flag: what turning it off takes away", flags, before);
 table("bundle by file of ours", files, before);
 if (name !== "host")
   table("root file system by file, before compression", await treeSizes(join(output, "rootfs")), new Map());
