@@ -4,13 +4,16 @@
 import { joinTokens, tokensOf } from "../mail/address.ts";
 import { type Focus, focus, focusOf, focusToText } from "../mail/focus.ts";
 import type { Reply } from "../mail/reply.ts";
+import { checkRelay } from "../policy/connect.ts";
+import { verdictOf } from "../policy/decision.ts";
 import { makePolicy } from "../policy/gate.ts";
-import type { Client, Policy, Verdict } from "../policy/policy.ts";
+import type { Client, Verdict } from "../policy/policy.ts";
 import type { Rates } from "../policy/rates.ts";
+import { checkMail } from "../policy/sender.ts";
 import { canonify } from "../route/canonify.ts";
 import { type Place, placed, type Style } from "../route/masquerade.ts";
 import { parse, peel } from "../route/parse.ts";
-import { mailerStyle } from "../route/resolve.ts";
+import { mailerStyle, prefixed, senderRefusal } from "../route/resolve.ts";
 import type { Parsed, Run } from "../route/run.ts";
 import type { Site } from "../route/site.ts";
 
@@ -199,7 +202,14 @@ function replyText(reply: Reply, typed: string): string {
   return `${status}$: "${reply.code} ${text}"`;
 }
 
-export const CHECKS: ReadonlySet<string> = new Set(["check_relay", "check_mail", "check_rcpt"]);
+/** With delay_checks Sendmail's own names for the first two are checkrelay and checkmail. */
+export const CHECKS: ReadonlySet<string> = new Set([
+  "check_relay",
+  "check_mail",
+  "check_rcpt",
+  "checkrelay",
+  "checkmail",
+]);
 
 /** `argument` as typed; for check_relay `name $| address`. `sender` is $f, for check_rcpt. True: a lookup failed for now. */
 export async function checkSet(
@@ -209,9 +219,8 @@ export async function checkSet(
   asking: { readonly client: Client; readonly rates: Rates; readonly sender: string },
 ): Promise<boolean> {
   const { site, print } = ruling;
-  const policy = makePolicy(site, asking.rates);
   print(traceLine(name, "input", checkTokens(argument)));
-  const verdict = await judge(policy, name, argument, asking);
+  const verdict = await judge(site, name, argument, asking);
   print(traceLine(name, "returns", verdictText(verdict, argument.trim())));
   return verdict.kind === "reject" && verdict.reply.code < 500;
 }
@@ -224,15 +233,25 @@ function checkTokens(argument: string): string {
 }
 
 async function judge(
-  policy: Policy,
+  site: Site,
   name: string,
   argument: string,
-  asking: { readonly client: Client; readonly sender: string },
+  asking: { readonly client: Client; readonly rates: Rates; readonly sender: string },
 ): Promise<Verdict> {
-  const { client, sender } = asking;
-  const bare = argument.trim().replace(/^<(.*)>$/, "$1");
-  if (name === "check_mail") return policy.mail(client, bare, argument.trim());
-  if (name === "check_rcpt") return policy.rcpt(client, sender, bare, argument.trim());
+  const { client, sender, rates } = asking;
+  const typed = argument.trim();
+  const bare = typed.replace(/^<(.*)>$/, "$1");
+  const policy = makePolicy(site, rates);
+  if (name === "check_rcpt") return policy.rcpt(client, sender, bare, typed);
+  // The rules themselves: with delay_checks a session asks them at RCPT, and here they are what was asked for.
+  if (name === "check_mail" || name === "checkmail") {
+    // A session refuses what makes no sense before any rule is asked.
+    const problem = bare === "" ? null : await senderRefusal(site, typed);
+    if (problem !== null)
+      return { kind: "reject", reply: prefixed(problem, typed), close: problem.code === 421 };
+    const tls = policy.tlsClient(client);
+    return tls.kind === "ok" ? verdictOf(await checkMail(site, client, bare, typed), typed) : tls;
+  }
   const [host = "", address = ""] = argument.split("$|").map((part) => part.trim());
   const named: Client = {
     ...client,
@@ -240,9 +259,7 @@ async function judge(
     address: address.replace(/^IPv6:/i, ""),
     resolve: host === "" || host.startsWith("[") ? "fail" : "ok",
   };
-  const verdict = await policy.connect(named);
-  policy.closed(named);
-  return verdict;
+  return verdictOf(await checkRelay(site, rates, named), "");
 }
 
 /** The text of a space's address without blanks, as `Rcode = 0, addr = ` shows it. */

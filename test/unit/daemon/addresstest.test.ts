@@ -140,6 +140,17 @@ describe("sendmail -bt", () => {
     assert.match(said, /^map_lookup\(mailertable, exact\.example\) => esmtp:gw\.example\.net \(0\)$/m);
   });
 
+  it("asks check_mail and check_relay themselves where delay_checks puts them off", async () => {
+    const delayed = openCase(join(RECORDED, "config-e"), readZone(join(RECORDED, "dns.json"))).site;
+    const [, mail = ""] = await answers(delayed, [
+      ".D{client_addr}203.0.113.200",
+      "check_mail <joe@nosuch.example>",
+    ]);
+    assert.match(mail, /^check_mail {7}returns: \$# error \$@ 5 \. 1 \. 8 \$: "553 /m);
+    const [relay = ""] = await answers(site(), ["check_relay client.example.com $| 198.51.100.4"]);
+    assert.match(relay, /^check_relay {6}returns: \$# error \$@ 5 \. 7 \. 1 \$: "550 Access denied"$/m);
+  });
+
   it("says that there are no rules to show", async () => {
     const [said = ""] = await answers(site(), ["=Sparse"]);
     assert.match(said, /^Rules are not available/);
