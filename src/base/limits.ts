@@ -50,6 +50,8 @@ export const SEGMENT_BYTES_MIN = 64 * 1024;
 export const SEGMENTS_PER_SPOOL = 32;
 /** Free segments that only outcomes may use, so that mail still leaves when the disk is full. */
 export const SEGMENTS_RESERVED = 2;
+/** Bytes of the log that each queued message keeps for its own marks: mail is refused before the marks have no room. */
+export const MARK_RESERVE_BYTES = 256;
 /** Free segments kept for reuse; what is beyond goes back to the file system. */
 export const SEGMENTS_IDLE_MAX = 6;
 /** Milliseconds that a delivery's mark may wait for company before it is synced. */

@@ -4,7 +4,13 @@
 // After a failed write or sync the segment is never believed again: records go to a fresh one, or the append fails.
 
 import { assert } from "../base/assert.ts";
-import { DISK_RETRY_MS, MARK_DELAY_MS, SEGMENTS_IDLE_MAX, SEGMENTS_RESERVED } from "../base/limits.ts";
+import {
+  DISK_RETRY_MS,
+  MARK_DELAY_MS,
+  MARK_RESERVE_BYTES,
+  SEGMENTS_IDLE_MAX,
+  SEGMENTS_RESERVED,
+} from "../base/limits.ts";
 import { ABSENT, err, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Disk, DiskError } from "../sys/disk.ts";
@@ -70,6 +76,11 @@ export class SegmentLog {
   /** Segments on their way back to the file system. */
   #surplus: FreeSegment[] = [];
   #leaving: Promise<unknown> = Promise.resolve();
+  /** A new segment is to be begun although the head has room. */
+  #rotate = false;
+  /** Messages in the log. */
+  #live = 0;
+  #growAgainMs = Number.NEGATIVE_INFINITY;
   /** The tail that the newest segment head on flash names: recovery reads nothing older. */
   #durableTail = 0;
   #waiting: Waiting[] = [];
@@ -117,7 +128,26 @@ export class SegmentLog {
   roomFor(bytes: number): boolean {
     const head = this.#line.at(-1);
     const left = head === undefined || head.suspect ? 0 : head.bytes - head.position;
-    return left >= recordBytes(bytes) || this.#free.length > SEGMENTS_RESERVED || this.#growing !== null;
+    if (!this.#dipped() && (left >= recordBytes(bytes) || !this.tight)) return true;
+    this.#growInBackground();
+    return this.#growing !== null;
+  }
+
+  /** Segments that only marks may use: a few, and what the marks of everything queued will take. */
+  get #reserved(): number {
+    return SEGMENTS_RESERVED + Math.floor((this.#live * MARK_RESERVE_BYTES) / this.#deps.segmentBytes);
+  }
+
+  /** Only the reserve is left: marks that can be done without are not written. */
+  get tight(): boolean {
+    return this.#free.length <= this.#reserved;
+  }
+
+  /** The reserve is being used up: no message may have any of it. Sees whether the file system has room again. */
+  #dipped(): boolean {
+    if (this.#free.length >= this.#reserved) return false;
+    this.#growInBackground();
+    return this.#growing === null;
   }
 
   /** Activates a segment for this run of the program; makes the first ones when there are none. */
@@ -135,6 +165,7 @@ export class SegmentLog {
   append(draft: Draft, kind: AppendClass, cost = 0): Promise<Result<Location, DiskError>> {
     if (this.#closed) return Promise.resolve(err({ code: "ECANCELED", operation: "the queue is closed" }));
     if (kind === "accept" && this.#trouble !== null) return Promise.resolve(err(this.#trouble));
+    if (kind === "accept" && this.#dipped()) return Promise.resolve(err(FULL));
     const bytes = recordBytes(draft.payloadBytes);
     assert(bytes <= this.#deps.segmentBytes / 2, "a record fits into a segment");
     return new Promise((resolve) => {
@@ -152,6 +183,7 @@ export class SegmentLog {
 
   #count(segment: Segment, messages: number, bytes: number): void {
     segment.liveMessages += messages;
+    this.#live += messages;
     segment.liveBytes += bytes;
     assert(segment.liveMessages >= 0, "a segment is not left by more messages than entered it");
   }
@@ -201,7 +233,7 @@ export class SegmentLog {
       }
       // Copying while less than half is live: each byte accepted causes at most one byte of copying in the long run.
       // A full disk makes it worth four.
-      const share = this.#free.length > SEGMENTS_RESERVED ? 2 : 1.25;
+      const share = this.tight ? 1.25 : 2;
       if (all > share * live + 2 * tail.bytes) epochs.push(tail.epoch);
     }
     return epochs;
@@ -253,11 +285,17 @@ export class SegmentLog {
   }
 
   async #run(): Promise<void> {
+    if (this.#rotate && !this.#closed) {
+      this.#rotate = false;
+      await this.#activate(true);
+    }
     while (this.#waiting.length > 0 && !this.#closed) {
       const progress = await this.#batch();
       if (!progress) break;
     }
     this.#busy = false;
+    // Asked for while this ran.
+    if (this.#rotate) this.#soon(MARK_DELAY_MS);
     if (this.#waiting.length === 0) {
       for (const resolve of this.#idle.splice(0)) resolve(true);
     } else if (!this.#closed) {
@@ -276,8 +314,13 @@ export class SegmentLog {
     const first = this.#waiting[0];
     if (first === undefined) return true;
     if (head === undefined || head.suspect || head.position + first.bytes > head.bytes) {
-      const reserve = this.#waiting.some((w) => w.kind !== "accept");
-      const activated = await this.#activate(reserve);
+      let activated = await this.#activate(false);
+      if (!activated.ok) {
+        // What is left is for marks alone.
+        this.#refuseAccepts(activated.error);
+        if (this.#waiting.length === 0) return true;
+        activated = await this.#activate(true);
+      }
       if (!activated.ok) {
         this.#refuseAccepts(activated.error);
         return false;
@@ -379,8 +422,8 @@ export class SegmentLog {
    */
   async #activate(mayUseReserve: boolean): Promise<Result<true, DiskError>> {
     if (this.#broken()) return err(this.#trouble ?? FULL);
-    if (this.#free.length <= SEGMENTS_RESERVED) await this.#grow(SEGMENTS_RESERVED + 1);
-    const usable = this.#free.length - (mayUseReserve ? 0 : SEGMENTS_RESERVED);
+    if (this.tight) await this.#grow(this.#reserved + 1);
+    const usable = this.#free.length - (mayUseReserve ? 0 : this.#reserved);
     const slot = usable > 0 ? this.#free[0] : undefined;
     if (slot === undefined) return err(this.#trouble ?? FULL);
     const epoch = Math.max(this.#line.at(-1)?.epoch ?? 0, this.#free.at(-1)?.epoch ?? 0) + 1;
@@ -419,7 +462,7 @@ export class SegmentLog {
     // The opening record rides with the first batch: nothing in it is needed while the earlier segment is still read.
     const bytes = recordBytes(opening.payloadBytes);
     this.#waiting.unshift({ draft: opening, bytes, kind: "mark", cost: 0, resolve: () => undefined });
-    if (this.#free.length <= SEGMENTS_RESERVED) this.#growInBackground();
+    if (this.tight) this.#growInBackground();
     this.#deps.onTurn();
     return ok(true);
   }
@@ -433,7 +476,15 @@ export class SegmentLog {
       // A segment of another size is from before the spool was resized, and is not used again.
       if (tail.bytes !== this.#deps.segmentBytes) this.#surplus.push(slot);
       else this.#free.push(slot);
+      this.relieve(2 * SEGMENTS_IDLE_MAX);
     }
+  }
+
+  /** Gives space back when more than `most` segments are free: the next head moves the durable tail past them. */
+  relieve(most = SEGMENTS_IDLE_MAX): void {
+    if (this.#free.length + this.#surplus.length <= most) return;
+    this.#rotate = true;
+    this.#soon(MARK_DELAY_MS);
   }
 
   /**
@@ -462,7 +513,8 @@ export class SegmentLog {
 
   #growInBackground(): void {
     if (this.#growing !== null || this.#closed) return;
-    this.#growing = this.#grow(SEGMENTS_RESERVED + 2).finally(() => {
+    if (this.#deps.clock.monotonicMs() < this.#growAgainMs) return;
+    this.#growing = this.#grow(this.#reserved + 2).finally(() => {
       this.#growing = null;
     });
   }
@@ -472,9 +524,13 @@ export class SegmentLog {
     if (this.#growing !== null) await this.#growing;
     while (this.#free.length < wanted) {
       const space = await this.#deps.disk.space(this.#deps.folder);
-      if (!space.ok || space.value.freeBytes < this.#deps.segmentBytes + this.#deps.keepFreeBytes) return;
-      const made = await this.#make();
-      if (made === null) return;
+      const room = space.ok ? space.value.freeBytes - this.#deps.segmentBytes - this.#deps.keepFreeBytes : -1;
+      const made = room >= 0 ? await this.#make() : null;
+      if (made === null) {
+        // A file system without room is not asked for each message.
+        this.#growAgainMs = this.#deps.clock.monotonicMs() + DISK_RETRY_MS;
+        return;
+      }
       this.#free.unshift(made);
     }
   }

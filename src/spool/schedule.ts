@@ -369,7 +369,8 @@ export class Schedule {
     store.forget(entry);
     entry.running = false;
     // A try that changed nothing is not worth a write: a dead host's queue must not wear the flash at each run.
-    if (worth) void store.persist(entry, false);
+    const needed = marked || reports.length > 0 || entry.hold !== "";
+    if (worth) void store.persist(entry, false, needed);
   }
 
   /** Removes the message; what it takes on flash is given back when its mark is durable. */

@@ -225,6 +225,7 @@ export class Store {
     if (trouble !== null) return refusalFor(trouble);
     if (!this.room.has(sizeBytes)) {
       void this.#files.trim();
+      this.#log.relieve();
       return NO_SPACE;
     }
     return this.#log.roomFor(Math.min(sizeBytes, this.#log.payloadBytesMax)) ? null : NO_SPACE;
@@ -364,9 +365,12 @@ export class Store {
     return drafts;
   }
 
-  /** Writes the state of a message as it is now; resolves when it is durable. */
-  async persist(entry: Entry, urgent: boolean): Promise<void> {
-    if (entry.finishing) return;
+  /**
+   * Writes the state of a message as it is now; resolves when it is durable. What is only good to know (not `needed`) is left out
+   * on a full disk, where the room is kept for what is done.
+   */
+  async persist(entry: Entry, urgent: boolean, needed = true): Promise<void> {
+    if (entry.finishing || (!needed && this.#log.tight)) return;
     const kind = urgent ? "urgent" : "mark";
     let drafts: Draft[];
     if (entry.deliveries !== null && !entry.expansionStored) {
