@@ -42,6 +42,8 @@ export interface TlsFacts {
   readonly certSubject: string;
   readonly cnIssuer: string;
   readonly cnSubject: string;
+  /** The certificate names the host that was meant. Absent: not known, so no. */
+  readonly nameMatches?: boolean;
 }
 
 /** A rule's refusal as a reply: 454 4.7.0 "authentication required". */

@@ -148,8 +148,17 @@ function unsupported(session: Session, letter: Letter): ((address: string) => Ou
     return no(552, "5.2.3", `Message is too large; ${size} bytes max`);
   if (envelope.smtpUtf8 && !extensions.has("SMTPUTF8"))
     return no(553, "5.6.7", "SMTPUTF8 is not supported by the next host");
-  if (envelope.requireTls && (facts.version === "" || !extensions.has("REQUIRETLS")))
-    return no(550, "5.7.30", "REQUIRETLS is not supported by the next host");
+  if (envelope.requireTls) {
+    // RFC 8689 4.2.1: the host's name must come from us or from a secure lookup (we have none), its certificate must verify for it,
+    // and it must promise the same.
+    if (session.candidate.shown.endsWith("."))
+      return no(550, "5.7.10", "REQUIRETLS: the next host is known from DNS only");
+    if (facts.version === "") return no(550, "5.7.10", "REQUIRETLS: the next host has no TLS");
+    if (facts.verify !== "OK" || facts.nameMatches !== true)
+      return no(550, "5.7.10", "REQUIRETLS: the certificate of the next host does not verify");
+    if (!extensions.has("REQUIRETLS"))
+      return no(550, "5.7.30", "REQUIRETLS is not supported by the next host");
+  }
   const by = envelope.deliverBy;
   if (by?.mode === "R" && !extensions.has("DELIVERBY"))
     return no(554, "5.3.3", "DELIVERBY is not supported by the next host");
