@@ -269,11 +269,7 @@ match from any for any action "relay"
   clean: (work) => new Overlay(work, "opensmtpd").clean(),
 };
 
-const POSTERN_MC = (
-  port: number,
-  sink: number,
-  mode: string,
-): string => `OSTYPE(\`linux')dnl
+const POSTERN_MC = (port: number, sink: number, mode: string): string => `OSTYPE(\`linux')dnl
 define(\`confDOMAIN_NAME', \`gw.test')dnl
 define(\`confDELIVERY_MODE', \`${mode}')dnl
 ${mode === "interactive" ? "define(`confSAFE_QUEUE', `Interactive')dnl\n" : ""}define(\`SMART_HOST', \`relay:[127.0.0.1]')dnl
@@ -292,6 +288,9 @@ function postern(name: string, mode: string): Contender {
   const binary = process.env["POSTERN_BINARY"] ?? join(root, "build/host/postern");
   const program = existsSync(binary) ? [binary] : [process.execPath, join(root, "src/main.ts")];
   const common = (s: Start): string[] => [
+    // As the init script starts it.
+    "/usr/bin/env",
+    "MALLOC_ARENA_MAX=1",
     ...program,
     "sendmail",
     "-C",

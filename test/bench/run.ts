@@ -25,7 +25,7 @@ const ALL_CELLS = [
   "1M/50",
   "1k/10/keep",
 ];
-const QUICK_CELLS = ["1k/1", "1k/10", "10k/10", "1k/10/keep"];
+const QUICK_CELLS = ["1k/1", "1k/10", "10k/10", "1k/10/keep", "1M/1"];
 
 function parseCell(text: string): Cell {
   const m = /^(\d+)(k|M)\/(\d+)(\/keep)?$/.exec(text);
@@ -55,7 +55,7 @@ const names = (
   values.contenders ?? (quick ? "postern,postfix" : CONTENDERS.map((c) => c.name).join(","))
 ).split(",");
 const scenarios = (
-  values.scenarios ?? (quick ? "throughput,latency,memory" : [...SCENARIOS.keys()].join(","))
+  values.scenarios ?? (quick ? "throughput,latency,memory,deep" : [...SCENARIOS.keys()].join(","))
 ).split(",");
 const rounds = Number(values.rounds ?? (quick ? 1 : 2));
 const work = join(root, "build/bench/work");

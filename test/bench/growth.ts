@@ -1,0 +1,186 @@
+// How cost grows: with the messages in the queue, with idle connections, with the lines of a table. Each point is a process of its
+// own, so that one does not pay for another's memory; what is counted (bytes, calls) holds on a busy machine, times only roughly.
+// growth.ts [--table N | --queue N | --connections N]: one point; without arguments all of them.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { defaultOptions } from "../../src/config/options.ts";
+import { outcome } from "../../src/mail/outcome.ts";
+import { makemap, parseMakemapArguments } from "../../src/map/makemap.ts";
+import { openTable } from "../../src/map/open.ts";
+import { settingsFrom } from "../../src/spool/settings.ts";
+import { makeSpool, type Spool } from "../../src/spool/spool.ts";
+import { systemClock } from "../../src/sys/clock.ts";
+import { systemDisk } from "../../src/sys/disk.ts";
+import { systemEntropy } from "../../src/sys/entropy.ts";
+import { silentLog } from "../../src/sys/log.ts";
+import { envelopeTo } from "../crash/life.ts";
+import { freePort, Gateway } from "../flow/gateway.ts";
+
+const POINTS = {
+  queue: [10, 100, 1000, 10_000, 100_000],
+  connections: [1, 10, 100, 1000],
+  table: [10, 100, 1000, 10_000, 200_000],
+};
+const LOOKUPS = 20_000;
+const AT_ONCE = 50;
+
+const folder = mkdtempSync(join(tmpdir(), "postern-growth-"));
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+async function timed<T>(work: () => T | Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
+  const start = performance.now();
+  const value = await work();
+  return { value, ms: performance.now() - start };
+}
+
+function privateDirty(pid: number | "self"): number {
+  return Number(
+    /^Private_Dirty:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"))?.[1] ?? 0,
+  );
+}
+
+async function table(lines: number): Promise<string> {
+  const name = join(folder, "access");
+  const parsed = parseMakemapArguments(["hash", name]);
+  if (!parsed.ok) throw new Error(parsed.error);
+  const source = Array.from({ length: lines }, (_, i) => `user${i}@domain${i % 977}.example\tRELAY\n`).join(
+    "",
+  );
+  const built = await timed(() =>
+    makemap(
+      parsed.value,
+      (async function* () {
+        yield Buffer.from(source);
+      })(),
+      { out: () => undefined, err: (text) => process.stderr.write(text) },
+    ),
+  );
+  const before = privateDirty("self");
+  const open = openTable({
+    type: "hash",
+    path: name,
+    optional: false,
+    tempfail: false,
+    caseSensitive: false,
+    flags: [],
+  });
+  const asked = await timed(() => {
+    let found = 0;
+    for (let i = 0; i < LOOKUPS; i++) {
+      const n = (i * 7919) % lines;
+      if (open.lookup(`user${n}@domain${n % 977}.example`).kind === "found") found++;
+      open.lookup(`nobody${i}@domain.example`);
+    }
+    return found;
+  });
+  if (asked.value !== LOOKUPS) throw new Error(`${asked.value} of ${LOOKUPS} keys found`);
+  const micros = (asked.ms * 1000) / LOOKUPS / 2;
+  return `makemap ${(built.ms / 1000).toFixed(2)} s | ${(statSync(`${name}.db`).size / 1000).toFixed(0)} kB | ${micros.toFixed(1)} us a lookup | ${((privateDirty("self") - before) / 1024).toFixed(1)} MB more memory`;
+}
+
+async function openSpool(): Promise<Spool> {
+  const down = outcome("deferred", "4.3.2", "Deferred: 451 later", { diagnostic: "451 later" });
+  const made = await makeSpool({
+    disk: systemDisk,
+    clock: systemClock,
+    entropy: systemEntropy,
+    log: silentLog,
+    folder: join(folder, "q"),
+    settings: settingsFrom({ ...defaultOptions(), DeliveryMode: "queueonly" }, 1000),
+    router: {
+      expand: async ({ address }, sender) => ({
+        deliveries: [{ mailer: "esmtp", host: "h", user: address, address, via: "", sender, unsafe: false }],
+        errors: [],
+      }),
+    },
+    mailers: new Map([
+      ["esmtp", { deliver: async (a) => a.recipients.map(() => down), close: async () => {} }],
+    ]),
+    names: { hostName: "gw.example", version: "1", mailerDaemon: "MAILER-DAEMON@gw.example" },
+    clockFloorMs: 0,
+  });
+  if (!made.ok) throw new Error(made.error.operation);
+  return made.value;
+}
+
+async function accept(spool: Spool, first: number, count: number): Promise<void> {
+  const one = async (i: number): Promise<void> => {
+    const draft = spool.open();
+    draft.write(Buffer.alloc(1000, "x"));
+    const verdict = await draft.commit(envelopeTo([`u${i}@h.example`]), Buffer.from("Subject: x\r\n"));
+    if (verdict.kind !== "accepted") throw new Error(String(verdict.reply.code));
+  };
+  for (let i = 0; i < count; i += AT_ONCE)
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - i) }, (_, n) => one(first + i + n)));
+}
+
+async function queue(depth: number): Promise<string> {
+  const first = await openSpool();
+  first.start(0);
+  await accept(first, 0, depth);
+  const last = await timed(() => accept(first, depth, 1000));
+  await first.close(100);
+  globalThis.gc?.();
+  const before = privateDirty("self");
+  const opened = await timed(openSpool);
+  const listed = await timed(() => opened.value.list().length);
+  globalThis.gc?.();
+  const memory = (privateDirty("self") - before) / 1024;
+  await opened.value.close(100);
+  return `accept ${(1000 / (last.ms / 1000)).toFixed(0)}/s at that depth | recovery ${(opened.ms / 1000).toFixed(2)} s | list ${listed.ms.toFixed(0)} ms of ${listed.value} | ${memory.toFixed(1)} MB more memory`;
+}
+
+async function connections(count: number): Promise<string> {
+  const gateway = new Gateway("growth");
+  try {
+    gateway.port = await freePort();
+    gateway.write({
+      "sendmail.mc": `OSTYPE(\`linux')dnl
+define(\`confDOMAIN_NAME', \`gw.test')dnl
+FEATURE(\`nocanonify')dnl
+FEATURE(\`no_default_msa')dnl
+DAEMON_OPTIONS(\`Name=MTA, Addr=127.0.0.1, Port=${gateway.port}')dnl
+MAILER(\`smtp')dnl
+`,
+    });
+    await gateway.start();
+    const hello = (): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const start = performance.now();
+        const socket = connect({ port: gateway.port, host: "127.0.0.1" });
+        socket.once("data", () => resolve(performance.now() - start));
+        socket.on("error", reject);
+      });
+    for (let i = 0; i < 10; i++) await hello();
+    const before = privateDirty(gateway.pid);
+    for (let i = 0; i < count; i += AT_ONCE)
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - i) }, hello));
+    const more = privateDirty(gateway.pid) - before;
+    const late: number[] = [];
+    for (let i = 0; i < 20; i++) late.push(await hello());
+    late.sort((a, b) => a - b);
+    return `${(more / 1024).toFixed(1)} MB more memory (${(more / count).toFixed(1)} kB each) | the next greeting after ${(late[10] ?? 0).toFixed(1)} ms`;
+  } finally {
+    await gateway.remove();
+  }
+}
+
+const { values } = parseArgs({
+  options: { table: { type: "string" }, queue: { type: "string" }, connections: { type: "string" } },
+});
+const say = (text: string): boolean => process.stdout.write(`${text}\n`);
+if (values.table !== undefined) say(await table(Number(values.table)));
+else if (values.queue !== undefined) say(await queue(Number(values.queue)));
+else if (values.connections !== undefined) say(await connections(Number(values.connections)));
+else
+  for (const [what, points] of Object.entries(POINTS))
+    for (const point of points) {
+      const words = ["--expose-gc", import.meta.filename, `--${what}`, String(point)];
+      say(`${what} ${point}: ${execFileSync(process.execPath, words, { encoding: "utf8" }).trim()}`);
+    }
+process.exit(0);
