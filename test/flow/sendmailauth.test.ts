@@ -4,12 +4,13 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it, type TestContext } from "node:test";
 import { Overlay } from "../bench/contender.ts";
 import { freePort, Gateway, Sink, until } from "./gateway.ts";
+import { plain, Session } from "./session.ts";
 
 const HUB = "dmzmail.polkatistas.org";
 const RELAY = "mail.polkatistas.org";
@@ -397,4 +398,84 @@ CLIENT_OPTIONS(\`Family=inet, Addr=127.0.0.9')dnl
       );
       return undefined;
     });
+});
+
+describe("users of PAM relay through Postern as the book says", () => {
+  let saslauthd: ChildProcess | null = null;
+  const password = "r0ad warr1or";
+
+  before(async () => {
+    if (why !== "") return;
+    try {
+      inside(["id", "roadwarrior"]);
+    } catch {
+      inside(["useradd", "-M", "roadwarrior"]);
+    }
+    inside(["chpasswd"], `roadwarrior:${password}\n`);
+    const folder = join(overlay.root, "flow/mux");
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    const [command = "", ...args] = overlay.inside(
+      "/usr/sbin/saslauthd",
+      "-d",
+      "-a",
+      "pam",
+      "-n",
+      "0",
+      "-m",
+      "/flow/mux",
+    );
+    // A group of its own: when it ends it tells its whole process group to.
+    saslauthd = spawn(command, args, { stdio: "ignore", detached: true });
+    await until("saslauthd listens", 20, () => existsSync(join(folder, "mux")));
+    installCertificates(RELAY, HUB);
+    gateway.write({
+      "sendmail.mc": posternMc(
+        HUB,
+        // Example 9-17.
+        `TRUST_AUTH_MECH(\`CRAM-MD5 DIGEST-MD5 LOGIN PLAIN')dnl
+define(\`confAUTH_MECHANISMS', \`CRAM-MD5 DIGEST-MD5 LOGIN PLAIN')dnl
+${CERTIFICATES}`,
+      ),
+      access: "",
+      mailertable: `.\tsmtp:[127.0.0.1]:${sink.port}\n`,
+      // Example 9-13; the second line only because this saslauthd lives in an overlay.
+      "Sendmail.conf": `pwcheck_method: pam\nsaslauthd_path: ${folder}/mux\n`,
+    });
+  });
+
+  after(async () => {
+    const child = saslauthd;
+    if (child === null) return;
+    child.kill("SIGTERM");
+    await until("saslauthd ends", 15, () => child.exitCode !== null || child.signalCode !== null);
+  });
+
+  it("Examples 9-13 and 9-17: with the password of their account, under TLS, and not with another", async (t: TestContext) => {
+    if (why !== "") return t.skip(why);
+    await gateway.start();
+    for (const [secret, taken] of [
+      [password, true],
+      ["wrong", false],
+    ] as const) {
+      const s = Session.open({ port: gateway.port });
+      try {
+        await s.reply();
+        // Neither is a digest of a password that only PAM knows possible, nor may the password itself go over the open wire.
+        assert.doesNotMatch(await s.say("EHLO laptop.test"), /AUTH/);
+        assert.match(await s.say("STARTTLS"), /^220/);
+        await s.secure();
+        assert.match(await s.say("EHLO laptop.test"), /^250-AUTH LOGIN PLAIN$/m);
+        assert.match(
+          await s.say(`AUTH PLAIN ${plain("roadwarrior", secret)}`),
+          taken ? /^235 / : /^535 5\.7\.0/,
+        );
+        assert.match(await s.say("MAIL FROM:<roadwarrior@example.com>"), /^250/);
+        assert.match(await s.say("RCPT TO:<bob@elsewhere.example>"), taken ? /^250/ : /^550 5\.7\.1/);
+      } finally {
+        s.close();
+      }
+    }
+    return undefined;
+  });
 });
