@@ -61,7 +61,7 @@ function stages(): Stage[] {
     tests("oracle", 5, 2),
     tests("packaging", 8, 1),
     tests("board", 18, 1),
-    tests("powercut", 5, 1),
+    tests("powercut", 6, 1),
   ];
   const names = new Set(known.map((stage) => stage.name));
   const others = readdirSync(join(ROOT, "test"), { withFileTypes: true })

@@ -208,8 +208,11 @@ function judge(scene: Scene, cut: Cut, queued: ReadonlySet<string>, findings: Fi
   }
 }
 
-/** Builds and recovers each state. Cuts must be in the order of time. `progress` is called after each. */
-export async function examine(scene: Scene, cuts: readonly Cut[], progress = () => {}): Promise<Findings> {
+/**
+ * Builds and recovers each state. Cuts must be in the order of time. With `lies` > 0 the disk has not done so many of the last
+ * flushes before a cut, which must be noticed.
+ */
+export async function examine(scene: Scene, cuts: readonly Cut[], lies = 0): Promise<Findings> {
   const findings: Findings = {
     states: 0,
     promises: 0,
@@ -223,15 +226,16 @@ export async function examine(scene: Scene, cuts: readonly Cut[], progress = () 
   const target = join(scene.work, "state.img");
   await extract(scene.before, scene.part, image);
   const replay = new Replay(scene.log, scene.part, image);
+  const flushes = boundaries(scene);
   for (const cut of cuts) {
-    await replay.make(cut, target);
+    const really = flushes[Math.max(0, flushes.indexOf(cut.durable) - lies)] ?? cut.durable;
+    await replay.make(lies === 0 ? cut : { durable: really, end: really, seed: null }, target);
     const found = await recoverImage(target, join(scene.work, "mounted"));
     findings.states++;
     findings.torn += found.torn;
     findings.problems.push(...found.problems.map((problem) => `${problem} at ${JSON.stringify(cut)}`));
     judge(scene, cut, found.queued, findings);
     rmSync(target, { force: true });
-    progress();
   }
   rmSync(image);
   return findings;
