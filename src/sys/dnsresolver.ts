@@ -110,9 +110,8 @@ export class DnsResolver implements Resolver {
       (e: unknown): Lookup<T> => {
         if (PERMANENT.has(codeOf(e))) return ABSENT;
         this.#cache.delete(key);
-        return tempfail(
-          `${name}: ${codeOf(e) === "ETIMEOUT" ? "Name server timeout" : `Name server: ${codeOf(e)}`}`,
-        );
+        // Sendmail's words for whatever keeps the servers from answering.
+        return tempfail(`${name}: Name server timeout`);
       },
     );
     if (this.#cache.size >= CACHE_ENTRIES_MAX) {
