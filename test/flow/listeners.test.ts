@@ -240,12 +240,20 @@ describe("AUTH", () => {
       }
     }));
 
-  it("authwarnings: who does not say HELO, or says another's name, is marked", async () => {
-    await withSession(gateway.port, async (s) => {
-      await s.reply();
-      await s.say("HELO elsewhere.example");
-      assert.match(await transact(s, "warned", `postmaster@${OTHER}`), /^(250|550)/);
-    });
+  it("authwarnings: who does not say HELO is marked", async () => {
+    await withSession(
+      gateway.port,
+      async (s) => {
+        await s.reply();
+        await s.say("EHLO elsewhere.example");
+        assert.match(await transact(s, "another name"), /^250/);
+      },
+      "127.0.0.1",
+    );
+    // Debian's Sendmail is built without its pickiness about names; the Received field says both names anyway.
+    const named = await arrived("another name");
+    assert.doesNotMatch(named, /X-Authentication-Warning/);
+    assert.match(named, /from elsewhere\.example \(localhost \[127\.0\.0\.1\]\)/);
     await withSession(
       gateway.port,
       async (s) => {
