@@ -79,29 +79,37 @@ export function openSiteHere(
   );
   // `define(`confDOMAIN_NAME', `$w.example.com')` names the host by its first label.
   const domainName = configuration.domainName.replaceAll("$w", short.split(".")[0] ?? short);
-  const site = openSite({ ...configuration, domainName }, {
-    openTable: (spec) => keep(openTable(spec, undefined, trust)),
-    readClass: (file) => {
-      const names = readClassFile(file.path, file.optional, trust);
-      if (names.ok) return found(names.value);
-      return names.error.endsWith("No such file or directory")
-        ? ABSENT
-        : tempfail(names.error.replace(/^.*?: /, ""));
+  const site = openSite(
+    { ...configuration, domainName },
+    {
+      openTable: (spec) => keep(openTable(spec, undefined, trust)),
+      readClass: (file) => {
+        const names = readClassFile(file.path, file.optional, trust);
+        if (names.ok) return found(names.value);
+        return names.error.endsWith("No such file or directory")
+          ? ABSENT
+          : tempfail(names.error.replace(/^.*?: /, ""));
+      },
+      aliases:
+        aliasFiles.length === 0
+          ? null
+          : keep(
+              openAliases(
+                aliasFiles.map(aliasSpec),
+                (host) => names.has(host.toLowerCase()),
+                undefined,
+                trust,
+              ),
+            ),
+      resolver,
+      accounts: passwd,
+      files: makeRecipientFiles(configuration.options.DontBlameSendmail, (path) =>
+        realPathOf(where.mail, path),
+      ),
+      hostName: own,
+      localNames: interfaceNames(machine.hostsFile, own),
     },
-    aliases:
-      aliasFiles.length === 0
-        ? null
-        : keep(
-            openAliases(aliasFiles.map(aliasSpec), (host) => names.has(host.toLowerCase()), undefined, trust),
-          ),
-    resolver,
-    accounts: passwd,
-    files: makeRecipientFiles(configuration.options.DontBlameSendmail, (path) =>
-      realPathOf(where.mail, path),
-    ),
-    hostName: own,
-    localNames: interfaceNames(machine.hostsFile, own),
-  });
+  );
   const close = (): void => {
     for (const table of opened) table.close();
   };
