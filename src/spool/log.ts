@@ -12,8 +12,7 @@ import {
   SEGMENTS_RESERVED,
 } from "../base/limits.ts";
 import { ABSENT, err, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
-import type { Clock } from "../sys/clock.ts";
-import type { Disk, DiskError } from "../sys/disk.ts";
+import type { DiskError } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import { nextTurn } from "../sys/turn.ts";
 import {
@@ -27,17 +26,10 @@ import {
   SEGMENT_HEAD_BYTES,
 } from "./record.ts";
 import type { FreeSegment, Location, Segment } from "./segment.ts";
+import { SegmentSupply, type SupplyDeps } from "./supply.ts";
 
-export interface LogDeps {
-  readonly disk: Disk;
-  readonly clock: Clock;
+export interface LogDeps extends SupplyDeps {
   readonly entropy: Entropy;
-  /** Folder of the segment files. */
-  readonly folder: string;
-  /** Size of new segments. */
-  readonly segmentBytes: number;
-  /** Bytes that a new segment must leave free on the file system. */
-  readonly keepFreeBytes: number;
   /** First record of every segment: the state of the spool itself. */
   readonly opening: () => Draft;
   /** A segment was begun or is not trusted any more: see whether messages must be copied (`SegmentLog.crowded`). */
@@ -72,22 +64,14 @@ export class SegmentLog {
   readonly #deps: LogDeps;
   /** From tail to head; empty only before the first activation. */
   #line: Segment[];
-  #free: FreeSegment[];
-  /** Segments on their way back to the file system. */
-  #surplus: FreeSegment[] = [];
-  #leaving: Promise<unknown> = Promise.resolve();
+  readonly #supply: SegmentSupply;
   /** A new segment is to be begun although the head has room. */
   #rotate = false;
   /** Messages in the log. */
   #live = 0;
-  #growAgainMs = Number.NEGATIVE_INFINITY;
-  /** The tail that the newest segment head on flash names: recovery reads nothing older. */
-  #durableTail = 0;
   #waiting: Waiting[] = [];
   #busy = false;
   #timer: (() => void) | null = null;
-  #nextName: number;
-  #growing: Promise<void> | null = null;
   #brokenUntil = 0;
   #trouble: DiskError | null = null;
   #closed = false;
@@ -99,8 +83,7 @@ export class SegmentLog {
   constructor(deps: LogDeps, line: Segment[], free: FreeSegment[], nextName: number) {
     this.#deps = deps;
     this.#line = line;
-    this.#free = free.sort((a, b) => a.epoch - b.epoch);
-    this.#nextName = nextName;
+    this.#supply = new SegmentSupply(deps, free, nextName);
   }
 
   /** The largest payload that one record may have. */
@@ -119,7 +102,7 @@ export class SegmentLog {
       written: this.#written,
       syncs: this.#syncs,
       segments: this.#line.length,
-      free: this.#free.length,
+      free: this.#supply.count,
       bytes,
     };
   }
@@ -129,8 +112,8 @@ export class SegmentLog {
     const head = this.#line.at(-1);
     const left = head === undefined || head.suspect ? 0 : head.bytes - head.position;
     if (!this.#dipped() && (left >= recordBytes(bytes) || !this.tight)) return true;
-    this.#growInBackground();
-    return this.#growing !== null;
+    this.#supply.growInBackground(this.#reserved + 2);
+    return this.#supply.growing;
   }
 
   /** Segments that only marks may use: a few, and what the marks of everything queued will take. */
@@ -140,19 +123,19 @@ export class SegmentLog {
 
   /** Only the reserve is left: marks that can be done without are not written. */
   get tight(): boolean {
-    return this.#free.length <= this.#reserved;
+    return this.#supply.count <= this.#reserved;
   }
 
   /** The reserve is being used up: no message may have any of it. Sees whether the file system has room again. */
   #dipped(): boolean {
-    if (this.#free.length >= this.#reserved) return false;
-    this.#growInBackground();
-    return this.#growing === null;
+    if (this.#supply.count >= this.#reserved) return false;
+    this.#supply.growInBackground(this.#reserved + 2);
+    return !this.#supply.growing;
   }
 
   /** Activates a segment for this run of the program; makes the first ones when there are none. */
   async start(): Promise<Result<true, DiskError>> {
-    await this.#grow(SEGMENTS_RESERVED + 1);
+    await this.#supply.grow(SEGMENTS_RESERVED + 1);
     const started = await this.#activate(true);
     if (!started.ok && this.#line.length > 0 && this.#line.at(-1)?.suspect === false) return ok(true);
     return started;
@@ -257,9 +240,8 @@ export class SegmentLog {
     this.#timer = null;
     for (const waiting of this.#waiting.splice(0))
       waiting.resolve(err(this.#trouble ?? { code: "ECANCELED", operation: "the queue is closed" }));
-    if (this.#growing !== null) await this.#growing;
-    await this.#leaving;
-    for (const segment of [...this.#line, ...this.#free, ...this.#surplus]) await segment.file.close();
+    await this.#supply.close();
+    for (const segment of this.#line) await segment.file.close();
   }
 
   #broken(): boolean {
@@ -422,23 +404,23 @@ export class SegmentLog {
    */
   async #activate(mayUseReserve: boolean): Promise<Result<true, DiskError>> {
     if (this.#broken()) return err(this.#trouble ?? FULL);
-    if (this.tight) await this.#grow(this.#reserved + 1);
-    const usable = this.#free.length - (mayUseReserve ? 0 : this.#reserved);
-    const slot = usable > 0 ? this.#free[0] : undefined;
+    if (this.tight) await this.#supply.grow(this.#reserved + 1);
+    const usable = this.#supply.count - (mayUseReserve ? 0 : this.#reserved);
+    const lastEpoch = Math.max(this.#line.at(-1)?.epoch ?? 0, this.#supply.lastEpoch);
+    const slot = usable > 0 ? this.#supply.take() : undefined;
     if (slot === undefined) return err(this.#trouble ?? FULL);
-    const epoch = Math.max(this.#line.at(-1)?.epoch ?? 0, this.#free.at(-1)?.epoch ?? 0) + 1;
+    const epoch = lastEpoch + 1;
     const tail = this.#line[0]?.epoch ?? epoch;
     const salt = this.#deps.entropy.bytes(SALT_BYTES);
     const opening = this.#deps.opening();
     let done = await slot.file.write([encodeSegmentHead({ epoch, tail, salt, bytes: slot.bytes })], 0);
     if (done.ok) done = await slot.file.sync("the head of a segment before its old records are overwritten");
-    this.#free = this.#free.filter((s) => s !== slot);
     if (!done.ok) {
       this.#trouble = done.error;
       this.#brokenUntil = this.#deps.clock.monotonicMs() + DISK_RETRY_MS;
       this.#deps.onTrouble(`${done.error.operation}: ${done.error.code}`);
       // It may show either head now; as the youngest free one it is tried again last, with a higher epoch.
-      this.#free.push({ name: slot.name, file: slot.file, bytes: slot.bytes, epoch });
+      this.#supply.add({ name: slot.name, file: slot.file, bytes: slot.bytes, epoch });
       this.#probe();
       return err(done.error);
     }
@@ -456,13 +438,12 @@ export class SegmentLog {
     };
     this.#line.push(segment);
     this.#syncs++;
-    this.#durableTail = tail;
     this.#freeTail();
-    this.#shrink();
+    this.#supply.shrink(tail);
     // The opening record rides with the first batch: nothing in it is needed while the earlier segment is still read.
     const bytes = recordBytes(opening.payloadBytes);
     this.#waiting.unshift({ draft: opening, bytes, kind: "mark", cost: 0, resolve: () => undefined });
-    if (this.tight) this.#growInBackground();
+    if (this.tight) this.#supply.growInBackground(this.#reserved + 2);
     this.#deps.onTurn();
     return ok(true);
   }
@@ -472,93 +453,15 @@ export class SegmentLog {
       const tail = this.#line[0];
       if (tail === undefined || this.#line.length < 2 || tail.liveMessages > 0) return;
       this.#line.shift();
-      const slot = { name: tail.name, file: tail.file, bytes: tail.bytes, epoch: tail.epoch };
-      // A segment of another size is from before the spool was resized, and is not used again.
-      if (tail.bytes !== this.#deps.segmentBytes) this.#surplus.push(slot);
-      else this.#free.push(slot);
+      this.#supply.add({ name: tail.name, file: tail.file, bytes: tail.bytes, epoch: tail.epoch });
       this.relieve(2 * SEGMENTS_IDLE_MAX);
     }
   }
 
   /** Gives space back when more than `most` segments are free: the next head moves the durable tail past them. */
   relieve(most = SEGMENTS_IDLE_MAX): void {
-    if (this.#free.length + this.#surplus.length <= most) return;
+    if (this.#supply.idle <= most) return;
     this.#rotate = true;
     this.#soon(MARK_DELAY_MS);
-  }
-
-  /**
-   * Gives what is too much back to the file system. Only segments below the durable tail, which recovery ignores: names go in no
-   * particular order, and of two segments that it still reads the later must not vanish before the earlier.
-   */
-  #shrink(): void {
-    this.#free.sort((a, b) => a.epoch - b.epoch);
-    while (this.#free.length > SEGMENTS_IDLE_MAX && (this.#free[0]?.epoch ?? 0) < this.#durableTail) {
-      const slot = this.#free.shift();
-      if (slot !== undefined) this.#surplus.push(slot);
-    }
-    const rest: FreeSegment[] = [];
-    for (const slot of this.#surplus) {
-      if (slot.epoch >= this.#durableTail) rest.push(slot);
-      else this.#leaving = Promise.all([this.#leaving, this.#giveBack(slot)]);
-    }
-    this.#surplus = rest;
-  }
-
-  async #giveBack(slot: FreeSegment): Promise<void> {
-    // Left behind it is a free segment at the next start.
-    await this.#deps.disk.unlink(`${this.#deps.folder}/${slot.name}`);
-    await slot.file.close();
-  }
-
-  #growInBackground(): void {
-    if (this.#growing !== null || this.#closed) return;
-    if (this.#deps.clock.monotonicMs() < this.#growAgainMs) return;
-    this.#growing = this.#grow(this.#reserved + 2).finally(() => {
-      this.#growing = null;
-    });
-  }
-
-  /** Makes new zeroed segments until `wanted` are free or the file system has no room. */
-  async #grow(wanted: number): Promise<void> {
-    if (this.#growing !== null) await this.#growing;
-    while (this.#free.length < wanted) {
-      const space = await this.#deps.disk.space(this.#deps.folder);
-      const room = space.ok ? space.value.freeBytes - this.#deps.segmentBytes - this.#deps.keepFreeBytes : -1;
-      const made = room >= 0 ? await this.#make() : null;
-      if (made === null) {
-        // A file system without room is not asked for each message.
-        this.#growAgainMs = this.#deps.clock.monotonicMs() + DISK_RETRY_MS;
-        return;
-      }
-      this.#free.unshift(made);
-    }
-  }
-
-  async #make(): Promise<FreeSegment | null> {
-    const { disk, folder, segmentBytes } = this.#deps;
-    const name = `segment-${String(this.#nextName++).padStart(6, "0")}`;
-    const path = `${folder}/${name}`;
-    const opened = await disk.open(path, "create");
-    if (!opened.ok) return null;
-    const file = opened.value;
-    // Zeros are written, not only reserved: a later write into the segment then changes no metadata of the file.
-    const zeros = Buffer.alloc(Math.min(segmentBytes, 256 * 1024));
-    for (let at = 0; at < segmentBytes; at += zeros.length) {
-      const done = await file.write([zeros.subarray(0, Math.min(zeros.length, segmentBytes - at))], at);
-      if (!done.ok) return this.#discard(file, path);
-    }
-    const synced = await file.sync("the zeros and the size of a new segment");
-    if (!synced.ok) return this.#discard(file, path);
-    const named = await disk.syncFolder(folder, "the name of a new segment before records go into it");
-    if (!named.ok) return this.#discard(file, path);
-    return { name, file, bytes: segmentBytes, epoch: 0 };
-  }
-
-  async #discard(file: { close(): Promise<void> }, path: string): Promise<null> {
-    await file.close();
-    // Left behind it would be a free segment at the next start, which is harmless.
-    await this.#deps.disk.unlink(path);
-    return null;
   }
 }

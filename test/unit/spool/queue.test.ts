@@ -472,3 +472,18 @@ test("a message that stays pins no segment: the log stays small and is copied at
   assert.equal(next.sent.length, 10);
   assert.ok(next.sent.every((s) => s.body === `${"s".repeat(3000)}\r\n`));
 });
+
+test("a spool that has grown gets larger segments, and what was queued in small ones stays", async () => {
+  const disk = new SimDisk();
+  disk.totalBytes = 2 * 1024 * 1024;
+  const w = new World({ DeliveryMode: "queueonly" }, disk);
+  await w.open();
+  for (let i = 0; i < 40; i++) await w.send(`u${i}@example.net`, {}, `${"x".repeat(3000)}\r\n`);
+  const grown = await w.reboot();
+  for (let i = 0; i < 20; i++) await grown.send(`v${i}@example.net`, {}, `${"y".repeat(100_000)}\r\n`);
+  const last = await grown.reboot();
+  await last.flush();
+  assert.equal(last.sent.length, 60);
+  await last.clock.pass(300);
+  assert.equal((await last.reboot()).spool.list().length, 0);
+});
