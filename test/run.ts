@@ -46,22 +46,22 @@ const command = (name: string, minutes: number, ...words: string[]): Stage => ({
 /** Folders of test/ that have targets of their own. */
 const NOT_STAGES = new Set(["bench", "fuzz", "soak", "update", "matrix", "sim"]);
 /** Stages whose files may take as long as the whole stage. */
-const LONG = new Set(["board", "powercut"]);
+const LONG = new Set(["board", "crash", "flow", "powercut"]);
 
 function stages(): Stage[] {
   const known: Stage[] = [
     command("types", 4, "node_modules/typescript/bin/tsc", "--noEmit", "-p", "."),
     command("tidy", 2, "scripts/tidy.ts"),
     command("lint", 2, "node_modules/@biomejs/biome/bin/biome", "ci", "--diagnostic-level=error", "."),
-    tests("unit", 5, 2),
-    tests("crash", 5, 2),
+    tests("unit", 8, 2),
+    tests("crash", 12, 2),
     tests("dialog", 4, 2),
-    tests("attack", 5, 2),
-    tests("flow", 6, 1),
+    tests("attack", 8, 2),
+    tests("flow", 14, 1),
     tests("oracle", 5, 2),
-    tests("packaging", 8, 1),
-    tests("board", 18, 1),
-    tests("powercut", 6, 1),
+    tests("packaging", 10, 1),
+    tests("board", 20, 1),
+    tests("powercut", 8, 1),
   ];
   const names = new Set(known.map((stage) => stage.name));
   const others = readdirSync(join(ROOT, "test"), { withFileTypes: true })
