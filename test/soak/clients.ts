@@ -13,14 +13,20 @@ export const pause = (ms: number): Promise<void> => new Promise((done) => setTim
 export class Crowd {
   readonly #open = new Set<Socket>();
   readonly #port: number;
+  readonly #control: string;
   over = false;
 
-  constructor(port: number) {
+  /** `control` is the path of the control socket. */
+  constructor(port: number, control: string) {
     this.#port = port;
+    this.#control = control;
   }
 
-  dial(): Talker {
-    const socket = connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
+  /** A connection for the attack of this name. */
+  dial(attack: string): Talker {
+    const socket = attack.startsWith("control")
+      ? connect({ path: this.#control })
+      : connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
     this.#open.add(socket);
     socket.on("close", () => this.#open.delete(socket));
     return new Talker(socket);
@@ -198,6 +204,15 @@ export const ATTACKS: ReadonlyMap<string, Attack> = new Map<string, Attack>([
         talker.send(chance.bytes(1 + chance.below(400)));
         await pause(chance.below(100));
       }
+      talker.socket.destroy();
+    },
+  ],
+  [
+    "control garbage",
+    async (talker, chance) => {
+      const call = chance.pick(["J\0\0\0\x02{}", "J\0\0\0\x04null", "X\0\0\0\0", "D\0\0\0\x01x", ""]);
+      talker.send(Buffer.concat([Buffer.from(call, "latin1"), chance.bytes(chance.below(60_000))]));
+      await pause(chance.below(3000));
       talker.socket.destroy();
     },
   ],

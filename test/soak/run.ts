@@ -21,6 +21,7 @@ const REST_MS = 300;
 const ATTACK_EVERY_MS = 400;
 const ATTACKS_MAX = 150;
 const SAMPLES = 40;
+const LIST_EVERY_MS = 20_000;
 const DRAIN_MS = 90_000;
 const QUIET_MS = 5000;
 /** What may differ between the second and the last quarter: noise of a collector and of a moment. */
@@ -103,11 +104,12 @@ class Soak {
     const before = processUse(this.gateway.pid);
     this.#start = performance.now();
     const clients = new Clients(this.gateway.port, this.record, () => 0, REST_MS);
-    const crowd = new Crowd(this.gateway.port);
+    const crowd = new Crowd(this.gateway.port, this.gateway.control);
     const sending = clients.run(SESSIONS, SEED);
     const attacking = this.#attack(crowd);
     say(HEAD);
     this.#sample();
+    const listing = this.#list(crowd);
     const every = (SECONDS * 1000) / SAMPLES;
     for (let n = 1; n <= SAMPLES; n++) {
       await pause(Math.max(0, this.#start + n * every - performance.now()));
@@ -115,7 +117,7 @@ class Soak {
     }
     crowd.leave();
     clients.stop();
-    await Promise.all([sending, attacking]);
+    await Promise.all([sending, attacking, listing]);
     await this.#drained();
     const end = performance.now() + DRAIN_MS;
     do await pause(QUIET_MS);
@@ -141,12 +143,21 @@ class Soak {
       const name = chance.pick(names);
       this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
       this.#attacks++;
-      const attack = ATTACKS.get(name)?.(crowd.dial(), new Chance(chance.below(2 ** 31)));
+      const attack = ATTACKS.get(name)?.(crowd.dial(name), new Chance(chance.below(2 ** 31)));
       if (attack === undefined) continue;
       running.add(attack);
       void attack.finally(() => running.delete(attack));
     }
     await Promise.all(running);
+  }
+
+  /** An administrator who looks at the queue now and then. */
+  async #list(crowd: Crowd): Promise<void> {
+    while (!crowd.over) {
+      const { status, err } = await this.gateway.run("mailq", this.gateway.options());
+      if (status !== 0) this.problems.push(`mailq ended with ${status}: ${err.slice(0, 200)}`);
+      for (let waited = 0; waited < LIST_EVERY_MS && !crowd.over; waited += 500) await pause(500);
+    }
   }
 
   #sample(): void {
