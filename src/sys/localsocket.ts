@@ -5,6 +5,9 @@ import { chmodSync, chownSync, unlinkSync } from "node:fs";
 import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
 import { err, ok, type Result } from "../base/result.ts";
 
+/** How long a peer may take to read the last answer. */
+const LEAVE_MS = 10_000;
+
 export interface LocalConnection {
   write(bytes: Buffer): Promise<void>;
   end(): void;
@@ -21,8 +24,12 @@ function wrap(socket: Socket): LocalConnection {
         if (socket.destroyed) reject(new Error("connection closed"));
         else socket.write(bytes, (e) => (e ? reject(e) : resolve()));
       }),
+    // Nobody reads any more, so a peer that still speaks or has gone is not noticed: it gets a while to take the answer.
     end: () => {
       socket.end();
+      const timer = setTimeout(() => socket.destroy(), LEAVE_MS);
+      timer.unref();
+      socket.once("close", () => clearTimeout(timer));
     },
     destroy: () => {
       socket.destroy();
