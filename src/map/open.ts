@@ -4,7 +4,7 @@
 // read instead, and an old Berkeley .db gives way to its text. A .db older than its text stays in use, as in Sendmail.
 
 import { MAP_CHECK_INTERVAL_MS, MAP_TEXT_BYTES_MAX } from "../base/limits.ts";
-import { ABSENT, err, found, type Lookup, ok, type Result, tempfail } from "../base/result.ts";
+import { ABSENT, found, type Lookup, tempfail } from "../base/result.ts";
 import type { MapSpec } from "../config/configuration.ts";
 import { checkFile, TRUST_NOTHING, type Trust } from "../safefile/check.ts";
 import { type Clock, systemClock } from "../sys/clock.ts";
@@ -57,15 +57,6 @@ export function openTable(
 /** As openTable for one of DATABASE_TYPES, with the rules for its source text (aliases have rules of their own). */
 export function openDatabase(spec: MapSpec, clock: Clock, trust: Trust, parse: ParseSource): OpenTable {
   return new WatchedTable(spec, clock, (asked, current) => databaseVersion(asked, current, { trust, parse }));
-}
-
-/** Whether the table of `spec` can answer now: what a start refuses to go on without. */
-export function checkTable(spec: MapSpec, trust: Trust = TRUST_NOTHING): Result<readonly string[]> {
-  const table = openTable(spec, systemClock, trust);
-  const probe = table.lookup("");
-  const notices = table.notices();
-  table.close();
-  return probe.kind === "tempfail" ? err(probe.reason) : ok(notices);
 }
 
 function fixed(name: string, lookup: () => Lookup<string>): OpenTable {

@@ -1,7 +1,6 @@
 // The client as the rules see it: its name is trusted only when the forward lookup confirmed it (${client_name}).
 // Every rule asks here, so that no check can be talked into believing a forged name.
 
-import type { Site } from "../route/site.ts";
 import { addressKey } from "./access.ts";
 import type { Client } from "./policy.ts";
 
@@ -14,15 +13,4 @@ export function clientAddress(client: Client): string {
 export function clientName(client: Client): string {
   if (client.address === "") return "";
   return client.resolve === "ok" && !client.name.startsWith("[") ? client.name : `[${clientAddress(client)}]`;
-}
-
-/** Is the client this host (loopback, or a local process)? */
-export function isLoopback(client: Client): boolean {
-  const address = clientAddress(client);
-  return address === "" || address === "0" || address === "127.0.0.1" || address === "IPv6:0:0:0:0:0:0:0:1";
-}
-
-/** Is the client's confirmed name one of ours? */
-export function isOwnName(site: Site, client: Client): boolean {
-  return site.classes.w.has(clientName(client));
 }

@@ -34,23 +34,6 @@ export function digest(algorithm: DigestName, ...pieces: readonly Buffer[]): Buf
   return hash.digest();
 }
 
-/** A digest that is fed piece by piece. */
-export interface RunningDigest {
-  update(piece: Buffer): void;
-  /** Bytes; the digest cannot be fed afterwards. */
-  finish(): Buffer;
-}
-
-export function startDigest(algorithm: DigestName): RunningDigest {
-  const hash = createHash(algorithm);
-  return {
-    update: (piece) => {
-      hash.update(piece);
-    },
-    finish: () => hash.digest(),
-  };
-}
-
 export function hmac(algorithm: DigestName, key: Buffer, data: Buffer): Buffer {
   return createHmac(algorithm, key).update(data).digest();
 }

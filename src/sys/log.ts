@@ -12,15 +12,6 @@ export function printable(text: string): string {
   return text.replace(/[\x00-\x1f\x7f]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }
 
-/** A log that writes `<text>` lines to a stream, up to `maxLevel`. */
-export function streamLog(write: (line: string) => void, maxLevel: number): Log {
-  return {
-    line(level, text) {
-      if (level <= maxLevel) write(`${printable(text)}\n`);
-    },
-  };
-}
-
 /** Lines are written together when they reach this, or at the end of the turn of the event loop. */
 const BATCH_CHARACTERS = 16 * 1024;
 

@@ -12,4 +12,3 @@ export const baseName = posix.basename;
 /** Absolute and normalised, relative names are taken from the working directory. */
 export const absolutePath = posix.resolve;
 export const isAbsolutePath = posix.isAbsolute;
-export const relativePath = posix.relative;

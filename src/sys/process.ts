@@ -87,11 +87,6 @@ export function exitNow(status: number): never {
   process.exit(status);
 }
 
-/** The status that the process ends with when its work is done. */
-export function setExitStatus(status: number): void {
-  process.exitCode = status;
-}
-
 /** Bytes of private memory and open descriptors, for health and soak tests. */
 export function memoryUse(): { readonly rss: number; readonly heapUsed: number; readonly external: number } {
   const m = process.memoryUsage();

@@ -13,14 +13,6 @@ export function standardInput(): AsyncIterable<Buffer> {
   return process.stdin;
 }
 
-/** The duplex of -bs: reads standard input, writes standard output. */
-export function standardStreams(): {
-  readonly input: NodeJS.ReadStream;
-  readonly output: NodeJS.WriteStream;
-} {
-  return { input: process.stdin, output: process.stdout };
-}
-
 export function stdinIsTerminal(): boolean {
   return process.stdin.isTTY === true;
 }
