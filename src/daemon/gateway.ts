@@ -30,6 +30,7 @@ import { makeMailerNeeds } from "./mailerneeds.ts";
 import { makeRouter, makeRoutes } from "./router.ts";
 import { type Machine, type OpenedSite, openSiteHere, resolverFor } from "./site.ts";
 import { Statistics } from "./statistics.ts";
+import type { Ending } from "./validity.ts";
 import { CLOCK_FLOOR_MS, GATEWAY_VERSION } from "./version.ts";
 
 /** What a gateway is made with; all of it stays over reloads. */
@@ -95,6 +96,22 @@ export class Gateway {
   get generation(): Generation {
     return this.#generation;
   }
+
+  /** The clock of this machine has been set since boot. */
+  readonly clockTrusted = (): boolean => this.around.clock.wallMs() >= CLOCK_FLOOR_MS;
+
+  /** The sides of TLS of the current configuration, whose certificates end one day. */
+  readonly endings = (): readonly Ending[] => {
+    const { serverTls, clientTls } = this.#generation;
+    return [
+      ...(serverTls === null
+        ? []
+        : [{ side: "server" as const, refresh: serverTls.refresh, warnings: serverTls.warnings }]),
+      ...(clientTls === null
+        ? []
+        : [{ side: "client" as const, refresh: clientTls.refresh, warnings: clientTls.warnings }]),
+    ];
+  };
 
   get configuration(): Configuration {
     return this.#generation.ready.configuration;

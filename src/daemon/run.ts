@@ -27,6 +27,7 @@ import { SERVERS } from "./registry.ts";
 import { thisMachine } from "./site.ts";
 import { submit } from "./submission.ts";
 import { closedIntake, closedPolicy, unavailableReply } from "./unavailable.ts";
+import { watchValidity } from "./validity.ts";
 
 const EX_OK = 0;
 const EX_SOFTWARE = 70;
@@ -210,7 +211,9 @@ export async function runDaemon(
   gateway.spool?.start(line.queueIntervalMs ?? 0);
   log.line(0, `started as: ${words}`);
   const kept = reason === "" ? keeping.begin() : Promise.resolve();
+  const unwatch = watchValidity(clock, log, gateway.clockTrusted, gateway.endings);
   const status = await life.over(control.ok ? control.value : null);
+  unwatch();
   await kept;
   await keeping.close();
   removeFile(folders.pidFile);

@@ -8,7 +8,7 @@ import type { Options } from "../config/options.ts";
 import { namesHost } from "../sys/crypto.ts";
 import type { Log } from "../sys/log.ts";
 import { type Duplex, makeContext, optionBits, type SecureContext, type TLSSocket } from "../sys/tls.ts";
-import { expiryWarnings } from "./expiry.ts";
+import { type Dated, validityWarnings } from "./expiry.ts";
 import type { TlsFacts } from "./facts.ts";
 import {
   bareMaterial,
@@ -77,6 +77,16 @@ export interface ClientTls {
 function onePerKeyType(pairs: readonly Pair[]): readonly Pair[] {
   const types = pairs.map((pair) => pair.leaf.publicKey.asymmetricKeyType);
   return pairs.filter((_, i) => types.indexOf(types[i]) === i);
+}
+
+/**
+ * What is in use and has an end, by the file it came from. As it was read: the files themselves may be root's alone, and root was given up.
+ */
+function datedOf(material: Material): readonly Dated[] {
+  const { files, pairs, authority } = material;
+  const own = pairs.map((pair, i) => ({ file: files.certificates[i] ?? "", certificate: pair.leaf }));
+  const all = authority === null ? own : [...own, { file: files.authorityFile, certificate: authority }];
+  return [...new Map(all.map((dated) => [dated.file, dated])).values()];
 }
 
 /** The files of one side, followed through their changes. */
@@ -166,10 +176,10 @@ export class Keeper {
       return this.#material !== null;
     }
     for (const note of usable.value.notes) this.#log.line(8, note);
-    for (const warning of this.warnings(files)) this.#log.line(5, `STARTTLS=${this.#side}: ${warning}`);
     const again = this.#material !== null;
     this.#reason = "";
     this.#material = usable.value;
+    for (const warning of this.warnings()) this.#log.line(5, `STARTTLS=${this.#side}: ${warning}`);
     if (again) this.#log.line(8, `STARTTLS=${this.#side}: certificate files changed and were read again`);
     return true;
   }
@@ -181,14 +191,13 @@ export class Keeper {
     return this.#revoked.keys.has(revocationKey(certificate.certIssuer, certificate.serial));
   }
 
-  /** Certificates and authorities that have ended or will soon. */
-  warnings(files: TlsFiles = filesOf(this.#options, this.#side)): readonly string[] {
+  /** Certificates and authorities in use that have ended or will soon. */
+  warnings(): readonly string[] {
     const { nowMs } = this.#around;
-    if (nowMs === undefined) return [];
-    const trusted = this.#around.clockTrusted();
-    return expiryWarnings([...files.certificates, files.authorityFile], {
+    if (nowMs === undefined || this.#material === null) return [];
+    return validityWarnings(datedOf(this.#material), {
       ms: nowMs(),
-      trusted,
+      trusted: this.#around.clockTrusted(),
     });
   }
 

@@ -65,6 +65,8 @@ export interface Material {
   readonly files: TlsFiles;
   readonly pairs: readonly Pair[];
   readonly authorities: readonly Buffer[];
+  /** The first certificate of the authority file; null without one. */
+  readonly authority: X509Certificate | null;
   readonly revocations: readonly Buffer[];
   readonly dhParameters: string;
   /** What the files looked like when they were read. */
@@ -175,6 +177,7 @@ export function bareMaterial(files: TlsFiles): Material {
     files,
     pairs: [],
     authorities: [],
+    authority: null,
     revocations: [],
     dhParameters: "",
     stamp: stampOf(files),
@@ -241,6 +244,14 @@ function readMany(
   return ok(kind === "CERTIFICATE" && folder !== "" ? distinct.filter(isAuthority) : distinct);
 }
 
+/** What the authority file begins with. */
+function firstOf(files: TlsFiles, rules: TrustRules, known: KnownFiles): X509Certificate | null {
+  if (files.authorityFile === "") return null;
+  const bytes = readTrusted(files.side, files.authorityFile, "certificate", rules, known);
+  const certificate = bytes.ok ? readCertificate(bytes.value) : null;
+  return certificate?.ok === true ? certificate.value : null;
+}
+
 /**
  * Reads everything that `files` names. The error is the log line that says why this side has no TLS.
  * A client needs no certificate of its own; a server does. `known` is filled, and spares reading what did not change.
@@ -278,6 +289,7 @@ export function readMaterial(files: TlsFiles, rules: TrustRules, known: KnownFil
     files,
     pairs,
     authorities: authorities.value,
+    authority: firstOf(files, rules, known),
     revocations: revocations.value,
     dhParameters,
     stamp,
