@@ -232,7 +232,7 @@ export const OPTION_TABLE = [
   flag("AllowBogusHELO", "confALLOW_BOGUS_HELO", false, "Accept HELO and EHLO names that break RFC 5321."),
   count("AuthMaxBits", "confAUTH_MAX_BITS", 2_147_483_647, "Largest security layer of AUTH mechanisms; there are none here.", IDLE),
   words("AuthMechanisms", "confAUTH_MECHANISMS", ["EXTERNAL", "DIGEST-MD5", "CRAM-MD5"], "AUTH mechanisms offered to clients, and tried with servers, in this order."),
-  letters("AuthOptions", "confAUTH_OPTIONS", "aAcdfmpTyr", "A: AUTH= only after AUTH; a p y f d c: demands on mechanisms; p: no plain text without TLS."),
+  letters("AuthOptions", "confAUTH_OPTIONS", "aAcdfmpTyr", "A: AUTH= only after AUTH; a c d f m y: demands on mechanisms; p: PLAIN and LOGIN under TLS only, which is also what an empty value means; set without p: everywhere."),
   text("AuthRealm", "confAUTH_REALM", "", "Realm of AUTH; empty: $j."),
   count("BadRcptThrottle", "confBAD_RCPT_THROTTLE", 0, "After this many refused recipients each further one costs a second; 0: off."),
   text("BlankSub", "confBLANK_SUB", ".", "What unquoted blanks in addresses become.", { letter: "B" }),

@@ -3,8 +3,9 @@
 
 import { BUILD } from "../base/build.ts";
 import type { Site } from "../route/site.ts";
+import { mechanismNamed } from "../sasl/registry.ts";
 import { CONF_PATHS, DEFAULT_CONF, parseSaslConf, type SaslConf } from "../sasl/sendmailconf.ts";
-import { makeSaslServer } from "../sasl/service.ts";
+import { makeSaslServer, plaintextWithoutTls } from "../sasl/service.ts";
 import type { ServerAuth } from "../smtpd/service.ts";
 import { readFileLookup } from "../sys/files.ts";
 import { joinPath } from "../sys/path.ts";
@@ -31,10 +32,19 @@ function readConf(ready: Ready, around: Surroundings): SaslConf | null {
   return DEFAULT_CONF;
 }
 
+function showsPassword(name: string): boolean {
+  return mechanismNamed(name)?.plaintext === true;
+}
+
 export function makeServerAuth(ready: Ready, site: Site, around: Surroundings): ServerAuth | null {
   const { options } = ready.configuration;
   const conf = readConf(ready, around);
   if (conf === null || options.AuthMechanisms.length === 0) return null;
+  if (plaintextWithoutTls(options) && options.AuthMechanisms.some(showsPassword))
+    around.log.line(
+      5,
+      `AUTH: AuthOptions=${options.AuthOptions} has no p: mechanisms that show the password are offered without TLS too`,
+    );
   const folder = ready.found.root === null ? "/etc" : joinPath(ready.found.root, "system");
   return makeSaslServer({
     options,
@@ -47,7 +57,5 @@ export function makeServerAuth(ready: Ready, site: Site, around: Surroundings): 
         : { passwd: around.machine.passwdFile, shadow: joinPath(folder, "shadow") },
     ownName: (name) => site.classes.w.has(name),
     entropy: around.entropy,
-    // PLAIN and LOGIN only under TLS: the one place where the configuration's own words (AuthOptions) could ask for more.
-    plaintextWithoutTls: false,
   });
 }

@@ -28,8 +28,6 @@ export interface SaslSettings {
   /** Is this name or address one of ours (class w)? */
   ownName(name: string): boolean;
   readonly entropy: Entropy;
-  /** PLAIN and LOGIN also without TLS. AuthOptions p forbids it all the same. */
-  readonly plaintextWithoutTls: boolean;
 }
 
 /** What AUTH needs to know of a client; policy/'s Client has it. */
@@ -41,6 +39,14 @@ export interface SaslServer {
   /** Mechanisms to offer on this connection, in the order configured. */
   offered(client: AuthClient, encrypted: boolean): readonly Mechanism[];
   context(client: AuthClient): ServerContext;
+}
+
+/**
+ * May PLAIN and LOGIN be used without TLS? Only when AuthOptions is set and leaves out p, as it then does with Sendmail; there, not
+ * setting it allows the same, here it does not.
+ */
+export function plaintextWithoutTls(options: Pick<Options, "AuthOptions">): boolean {
+  return options.AuthOptions.length > 0 && !options.AuthOptions.includes("p");
 }
 
 /** AuthOptions that demand a property, and the mechanisms that have it (the SASL library's security flags). */
@@ -148,7 +154,7 @@ export function makeSaslServer(settings: SaslSettings): SaslServer {
     offered(client, encrypted) {
       const where = {
         tls: encrypted,
-        plaintextWithoutTls: settings.plaintextWithoutTls && !letters.includes("p"),
+        plaintextWithoutTls: plaintextWithoutTls(options),
         external: externalIdentity(client) !== "",
       };
       const listed = serverMechanisms(names, where).filter((m) => allowed(m, letters));

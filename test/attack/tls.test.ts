@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import type { DaemonSpec } from "../../src/config/configuration.ts";
-import { defaultOptions } from "../../src/config/options.ts";
+import { defaultOptions, type Options } from "../../src/config/options.ts";
 import { DEFAULT_CONF } from "../../src/sasl/sendmailconf.ts";
 import { makeSaslServer } from "../../src/sasl/service.ts";
 import { formatStore, makeCredential } from "../../src/sasl/store.ts";
@@ -36,12 +36,13 @@ after(async () => {
 });
 
 /** A stage with certificate, credentials and no patience lost on waits. */
-function secureStage(): Stage {
+function secureStage(over: Partial<Options> = {}): Stage {
   const options = {
     ...defaultOptions(),
     ServerCertFile: pki.path("server.crt"),
     ServerKeyFile: pki.path("server.key"),
     AuthMechanisms: ["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"],
+    ...over,
   };
   const log: string[] = [];
   const quick = {
@@ -66,7 +67,6 @@ function secureStage(): Stage {
         accounts: null,
         ownName: () => false,
         entropy: systemEntropy,
-        plaintextWithoutTls: false,
       }),
     },
   });
@@ -202,6 +202,22 @@ describe("STARTTLS", () => {
     assert.match(stage.intake.kept[0]?.header ?? "", /\(version=TLSv1\.3 cipher=\S+ bits=\d+ verify=NO\)/);
     assert.ok(!stage.log.some((line) => line.includes("secret") || line.includes(base64("\0joe\0secret"))));
   });
+
+  for (const [AuthOptions, answer] of [
+    ["p", "504 5.3.3 AUTH mechanism PLAIN not available"],
+    ["A p", "504 5.3.3 AUTH mechanism PLAIN not available"],
+    ["A", "235 2.0.0 OK Authenticated"],
+  ] as const)
+    it(`TLS-05: confAUTH_OPTIONS ${AuthOptions}: AUTH PLAIN without TLS gets ${answer.slice(0, 3)}`, async () => {
+      const stage = secureStage({ AuthOptions: AuthOptions.replace(" ", "") });
+      const talk = dial(await listen(stage));
+      await talk.reply();
+      const offered = (await talk.say("EHLO c.test")).find((line) => line.includes("AUTH")) ?? "";
+      assert.equal(/ PLAIN/.test(offered), answer.startsWith("235"), offered);
+      assert.deepEqual(await talk.say(`AUTH PLAIN ${base64("\0joe\0secret")}`), [answer]);
+      await talk.say("QUIT");
+      assert.ok(!stage.log.some((line) => line.includes("secret") || line.includes(base64("\0joe\0secret"))));
+    });
 
   for (const implicit of [false, true])
     it(`TLS-06: ALPN ${implicit ? "on an implicit port" : "after STARTTLS"}: smtp or nothing, http/1.1 is refused`, async () => {

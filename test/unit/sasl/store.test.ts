@@ -249,12 +249,7 @@ for (const c of CONFS)
 
 // ---- what is offered
 
-function server(
-  changes: Partial<Options>,
-  conf: Partial<SaslConf> = {},
-  storePath = join(dir, "new.json"),
-  plaintextWithoutTls = false,
-) {
+function server(changes: Partial<Options>, conf: Partial<SaslConf> = {}, storePath = join(dir, "new.json")) {
   return makeSaslServer({
     options: { ...defaultOptions(), ...changes },
     conf: { ...DEFAULT_CONF, ...conf },
@@ -263,7 +258,6 @@ function server(
     accounts: null,
     ownName: () => false,
     entropy: systemEntropy,
-    plaintextWithoutTls,
   });
 }
 const CHAPTER = "CRAM-MD5 DIGEST-MD5 LOGIN PLAIN".split(" ");
@@ -286,16 +280,22 @@ test("offers: mech_list narrows, AuthOptions m and p rule", () => {
     "PLAIN",
   );
   assert.equal(names(server({ AuthMechanisms: CHAPTER, AuthOptions: "m" }).offered({}, true)), "DIGEST-MD5");
-  assert.equal(names(server({ AuthMechanisms: ["PLAIN"] }, {}, undefined, true).offered({}, false)), "PLAIN");
-  assert.equal(
-    names(server({ AuthMechanisms: ["PLAIN"], AuthOptions: "p" }, {}, undefined, true).offered({}, false)),
-    "",
-  );
-  assert.equal(
-    names(server({ AuthMechanisms: ["PLAIN"], AuthOptions: "p" }, {}, undefined, true).offered({}, true)),
-    "PLAIN",
-  );
 });
+
+// Sendmail (op.txt, AuthOptions): p forbids mechanisms that show the password on an open wire; without it they are allowed. Not set: as p.
+for (const [AuthOptions, open] of [
+  ["", ""],
+  ["p", ""],
+  ["Ap", ""],
+  ["A", "PLAIN LOGIN"],
+  ["y", "PLAIN LOGIN"],
+  ["Am", ""],
+] as const)
+  test(`offers: AuthOptions "${AuthOptions}" without TLS: ${open === "" ? "no password" : open}`, () => {
+    const s = server({ AuthMechanisms: ["PLAIN", "LOGIN"], AuthOptions });
+    assert.equal(names(s.offered({}, false)), open);
+    assert.equal(names(s.offered({}, true)), AuthOptions.includes("m") ? "" : "PLAIN LOGIN");
+  });
 
 test("offers: EXTERNAL to a verified certificate only", () => {
   const s = server({ AuthMechanisms: ["EXTERNAL"] });
