@@ -1,5 +1,6 @@
 // The program that the kernel tests kill: a real spool on a real disk. Modes:
 //   feed FOLDER COUNT   accepts messages one after the other and delivers some; says "id TAG", "ack TAG" and "sent TAG" as it goes
+//   large FOLDER COUNT  the same with large messages only, all accepted before the first is delivered: more files than are kept as spares
 //   list FOLDER         recovers and says "queued ID" for each message, then "damaged N"
 // Lines go to standard output before anything else happens, so that what was said survives the kill.
 
@@ -21,8 +22,12 @@ function say(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
+const gate = Promise.withResolvers<void>();
+if (mode !== "large") gate.resolve();
+
 const mailer: Mailer = {
   async deliver(attempt) {
+    await gate.promise;
     const tag = /^X-Tag: (.*)\r\n/m.exec(attempt.message.header.toString("latin1"))?.[1];
     return attempt.recipients.map((r) => {
       if (r.user.endsWith("@down.example"))
@@ -68,7 +73,7 @@ async function feed(): Promise<void> {
     const tag = `t${i}`;
     const draft = spool.open();
     say(`id ${tag} ${draft.id}`);
-    const size = i % 10 === 9 ? 200_000 : 1000;
+    const size = mode === "large" || i % 10 === 9 ? 200_000 : 1000;
     const wait = draft.write(Buffer.alloc(size, tag.charCodeAt(1)));
     if (wait !== undefined) await wait;
     const host = i % 3 === 0 ? "down.example" : "up.example";
@@ -76,6 +81,8 @@ async function feed(): Promise<void> {
     if (verdict.kind === "accepted") say(`ack ${tag}`);
     else say(`refused ${tag} ${verdict.reply.code}`);
   }
+  gate.resolve();
+  if (mode === "large") await spool.idle();
   await spool.close(1000);
   say("done");
 }
@@ -90,4 +97,4 @@ async function list(): Promise<void> {
   await spool.close(100);
 }
 
-await (mode === "feed" ? feed() : list());
+await (mode === "list" ? list() : feed());
