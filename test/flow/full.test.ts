@@ -1,5 +1,5 @@
-// FULL-01, FULL-03 with the whole program: its queue on a small file system of its own that fills up, has not one byte left, or turns
-// read-only. Clients hear 452 or 421, what is queued leaves, nothing is lost, and it recovers by itself. Mounting needs root.
+// FULL-01 to FULL-03 with the whole program: its queue on a small file system of its own that fills up, has not one byte or inode
+// left, turns read-only, or is so from the start. Clients hear 452 or 421, what is queued leaves, nothing is lost, and it recovers by itself. Mounting needs root.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -38,8 +38,13 @@ interface Place extends AsyncDisposable {
   readonly device: string;
 }
 
-/** A gateway whose queue is on an ext4 of `mebibytes`; its next hop is away. */
-async function place(name: string, mebibytes: number, more = ""): Promise<Place> {
+/** A gateway whose queue is on an ext4 of `mebibytes`, made with more words for mkfs; its next hop is away. */
+async function place(
+  name: string,
+  mebibytes: number,
+  more = "",
+  mkfs: readonly string[] = [],
+): Promise<Place> {
   const gateway = new Gateway(name);
   const sink = new Sink();
   await sink.start();
@@ -49,7 +54,7 @@ async function place(name: string, mebibytes: number, more = ""): Promise<Place>
   mkdirSync(medium);
   writeFileSync(image, "");
   execFileSync("truncate", ["-s", `${mebibytes}M`, image]);
-  execFileSync("mkfs.ext4", ["-q", "-F", "-m", "0", "-O", "^has_journal", image]);
+  execFileSync("mkfs.ext4", ["-q", "-F", "-m", "0", "-O", "^has_journal", ...mkfs, image]);
   const device = execFileSync("losetup", ["--show", "-f", image], { encoding: "utf8" }).trim();
   execFileSync("mount", ["-o", "errors=remount-ro,noatime", device, medium]);
   mkdirSync(join(medium, "mqueue"), { mode: 0o700 });
@@ -79,52 +84,88 @@ async function place(name: string, mebibytes: number, more = ""): Promise<Place>
 const subjects = (sink: Sink): string[] =>
   sink.received.map(({ data }) => /^Subject: (.*)\r$/m.exec(data)?.[1] ?? "").sort();
 
-test("a full queue refuses with 452, drains with no byte left, and takes mail again", {
-  skip,
-  timeout: 120_000,
-}, async (t) => {
-  await using here = await place("full", 6);
-  const { gateway, sink } = here;
-  await gateway.start(["-q1h"]);
-  const accepted: string[] = [];
-  let refused = 0;
-  for (let n = 0; n < 400 && refused < 3; n++) {
-    const reply = await send(gateway.port, "a@example.com", ["b@example.net"], message(`m${n}`, 60_000));
-    if (reply.startsWith("250")) accepted.push(`m${n}`);
-    else {
-      assert.equal(reply, NO_SPACE);
-      refused++;
-      // Free space is asked for in the background.
-      await delay(400);
-    }
-  }
-  assert.equal(refused, 3, "it fills up");
-  assert.ok(accepted.length > 5);
-  // Somebody else takes the rest.
-  const rest = join(here.medium, "rest");
+/** Somebody else takes what is left; gives it back when called. */
+function takeBlocks(medium: string): () => void {
+  const rest = join(medium, "rest");
   try {
-    execFileSync("dd", ["if=/dev/zero", `of=${rest}`, "bs=4096", `count=${(6 * MIB) / 4096}`], {
+    execFileSync("dd", ["if=/dev/zero", `of=${rest}`, "bs=1024", `count=${(6 * MIB) / 1024}`], {
       stdio: "ignore",
     });
   } catch (e) {
     assert.ok(e instanceof Error, "no space left");
   }
-  assert.match(execFileSync("df", ["--output=avail", "-B1", here.medium], { encoding: "utf8" }), /\n\s*0\n/);
-  await sink.start(sink.port);
-  const flushed = await gateway.run("sendmail", [...gateway.options(), "-q"]);
-  assert.equal(flushed.status, 0, flushed.err);
-  await until("all that was accepted has left", 40, () => sink.received.length >= accepted.length);
-  assert.deepEqual(subjects(sink), [...accepted].sort(), "nothing is lost, nothing is sent twice");
-  rmSync(rest);
-  await until("it takes mail again", 20, async () =>
-    (await send(gateway.port, "a@example.com", ["b@example.net"], message("after", 1000))).startsWith("250"),
-  );
-  await until("and delivers it", 20, () => subjects(sink).includes("after"));
-  t.diagnostic(`${accepted.length} accepted`);
-  assert.equal(await gateway.stop(), 0);
-  await gateway.start(["-q1h"]);
-  assert.match((await gateway.run("mailq", gateway.options())).out, /is empty|Total requests: 0/);
-});
+  return () => rmSync(rest);
+}
+
+function takeInodes(medium: string): () => void {
+  const taken: string[] = [];
+  try {
+    for (let n = 0; n < 1000; n++) {
+      const path = join(medium, `rest${n}`);
+      writeFileSync(path, "");
+      taken.push(path);
+    }
+  } catch (e) {
+    assert.ok(e instanceof Error, "no inodes left");
+  }
+  return () => {
+    for (const path of taken) rmSync(path);
+  };
+}
+
+const FULL = [
+  { what: "blocks", mkfs: [], bytes: 60_000, take: takeBlocks, left: "avail" },
+  { what: "inodes", mkfs: ["-N", "48"], bytes: 36_000, take: takeInodes, left: "iavail" },
+];
+
+for (const { what, mkfs, bytes, take, left } of FULL)
+  test(`a queue of 4 MB full by ${what} refuses with 452, drains with none left, and takes mail again`, {
+    skip,
+    timeout: 120_000,
+  }, async (t) => {
+    await using here = await place(`full-${what}`, 4, "", mkfs);
+    const { gateway, sink } = here;
+    await gateway.start(["-q1h"]);
+    const accepted: string[] = [];
+    let refused = 0;
+    for (let n = 0; n < 400 && refused < 3; n++) {
+      const reply = await send(gateway.port, "a@example.com", ["b@example.net"], message(`m${n}`, bytes));
+      if (reply.startsWith("250")) accepted.push(`m${n}`);
+      else {
+        assert.equal(reply, NO_SPACE);
+        refused++;
+        // Free space is asked for in the background.
+        await delay(400);
+      }
+    }
+    assert.equal(refused, 3, "it fills up");
+    assert.ok(accepted.length > 5);
+    const free = (column: string): number =>
+      Number(
+        execFileSync("df", [`--output=${column}`, "-B1", here.medium], { encoding: "utf8" }).split("\n")[1],
+      );
+    t.diagnostic(
+      `${accepted.length} accepted; then ${free("avail")} bytes and ${free("iavail")} inodes free`,
+    );
+    if (what === "inodes") assert.ok(free("avail") > MIB, "it is the inodes that are short");
+    const giveBack = take(here.medium);
+    assert.equal(free(left), 0);
+    await sink.start(sink.port);
+    const flushed = await gateway.run("sendmail", [...gateway.options(), "-q"]);
+    assert.equal(flushed.status, 0, flushed.err);
+    await until("all that was accepted has left", 40, () => sink.received.length >= accepted.length);
+    assert.deepEqual(subjects(sink), [...accepted].sort(), "nothing is lost, nothing is sent twice");
+    giveBack();
+    await until("it takes mail again", 20, async () =>
+      (await send(gateway.port, "a@example.com", ["b@example.net"], message("after", bytes))).startsWith(
+        "250",
+      ),
+    );
+    await until("and delivers it", 20, () => subjects(sink).includes("after"));
+    assert.equal(await gateway.stop(), 0);
+    await gateway.start(["-q1h"]);
+    assert.match((await gateway.run("mailq", gateway.options())).out, /is empty|Total requests: 0/);
+  });
 
 for (const mode of ["background", "interactive"])
   test(`a queue that turns read-only, ${mode} delivery: ${mode === "background" ? "421 and the reason in the log" : "relaying goes on"}`, {
