@@ -13,7 +13,7 @@ import type { Service } from "../smtpd/service.ts";
 import type { Intake } from "../spool/intake.ts";
 import type { Mailer } from "../spool/mailer.ts";
 import { settingsFrom } from "../spool/settings.ts";
-import { makeSpool, type Spool, type SpoolDeps } from "../spool/spool.ts";
+import { makeRelay, makeSpool, type Spool, type SpoolDeps } from "../spool/spool.ts";
 import type { Clock } from "../sys/clock.ts";
 import { systemDisk } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
@@ -64,6 +64,8 @@ export class Gateway {
   #rates: Rates;
   #generation: Generation;
   #spool: Spool | null = null;
+  /** In place of a spool that cannot be used. */
+  #relay: Spool | null = null;
   readonly statistics: Statistics;
 
   private constructor(around: Surroundings, generation: Generation) {
@@ -140,10 +142,9 @@ export class Gateway {
     };
   }
 
-  /** Recovers the queue. Nothing is delivered before spool.start(). */
-  async openSpool(): Promise<Result<Spool>> {
+  #spoolDeps(): SpoolDeps {
     const { around } = this;
-    const opened = await makeSpool({
+    return {
       disk: systemDisk,
       clock: around.clock,
       entropy: around.entropy,
@@ -154,17 +155,36 @@ export class Gateway {
       mailers: this.#byName,
       clockFloorMs: CLOCK_FLOOR_MS,
       onOutcome: (event) => this.statistics.note(event),
-    });
+    };
+  }
+
+  /** Recovers the queue. Nothing is delivered before spool.start(). */
+  async openSpool(): Promise<Result<Spool>> {
+    const opened = await makeSpool(this.#spoolDeps());
     if (!opened.ok) return err(`${opened.error.operation}: ${opened.error.code}`);
     this.#spool = opened.value;
     return opened;
+  }
+
+  /** Without a queue: when the configuration relays without flash (interactive delivery), that goes on; false when it does not. */
+  relayOnly(reason: string): boolean {
+    const deps = this.#spoolDeps();
+    if (deps.settings.mode !== "interactive" || deps.settings.durableFirst) return false;
+    this.#relay = makeRelay(deps, { code: "EROFS", operation: reason });
+    this.#relay.start(0);
+    return true;
+  }
+
+  /** Where mail goes in: the queue, or what relays without one; null when there is neither. */
+  get intake(): Intake | null {
+    return this.#spool ?? this.#relay;
   }
 
   /** The SMTP server's view of this configuration; `instead` takes the spool's place when there is none. */
   service(instead?: Intake): Service {
     const { around, site, spool } = this;
     const { serverTls } = this.#generation;
-    const intake = instead ?? spool;
+    const intake = instead ?? this.intake;
     if (intake === null) throw new AssertionError("service() without a spool");
     return {
       config: this.configuration,
@@ -203,6 +223,7 @@ export class Gateway {
     generation.value.mailers.status.restore(old.mailers.status.snapshot());
     this.#take(generation.value);
     this.#spool?.reconfigure(this.#queueSettings());
+    this.#relay?.reconfigure(this.#queueSettings());
     for (const mailer of old.mailers.byName.values()) void mailer.close();
     this.around.clock.after(OLD_GENERATION_MS, () => old.opened.close());
     return ok(true);
@@ -210,6 +231,7 @@ export class Gateway {
 
   async close(graceMs: number): Promise<void> {
     await this.#spool?.close(graceMs);
+    await this.#relay?.close(graceMs);
     for (const mailer of this.#byName.values()) await mailer.close();
     this.#generation.opened.close();
   }

@@ -93,7 +93,7 @@ function prepare(
 
 /** The service of a gateway, or the one that says 421 and `reason` to everybody. */
 function serviceOf(gateway: Gateway, reason: string): Service {
-  if (reason === "") return gateway.service();
+  if (gateway.intake !== null) return gateway.service();
   const refusal = unavailableReply(gateway.site.j, reason);
   const open = gateway.service(closedIntake(refusal));
   return { ...open, policy: closedPolicy(open.policy, refusal) };
@@ -108,14 +108,22 @@ async function openQueue(
   const { log, folders } = gateway.around;
   const jail = confine(folders, log);
   if (!jail.ok) return refused(jail.error, EX_SOFTWARE);
-  if (line.spoolUnusable !== null) return ok(line.spoolUnusable);
+  if (line.spoolUnusable !== null) return ok(withoutQueue(gateway, line.spoolUnusable));
   if (user !== null) setEffectiveUser(user.uid, user.gid);
   const opened = await gateway.openSpool();
   if (user !== null) setEffectiveUser(0, 0);
   if (opened.ok) return ok("");
   if (BUILD.board === "host") return refused(`${folders.queue}: ${opened.error}`, 71);
-  log.line(0, `the spool cannot be used: ${opened.error}; answering 421`);
-  return ok(opened.error);
+  return ok(withoutQueue(gateway, opened.error));
+}
+
+/** Says what becomes of mail while the queue cannot be used; the reason. */
+function withoutQueue(gateway: Gateway, reason: string): string {
+  const then = gateway.relayOnly(reason)
+    ? "only what its next hop takes at once is accepted"
+    : "answering 421";
+  gateway.around.log.line(0, `the spool cannot be used: ${reason}; ${then}`);
+  return reason;
 }
 
 async function listenAll(
@@ -174,9 +182,9 @@ export async function runDaemon(
     {
       answer: (call) => answer(answering, call),
       submit: (submission, input) =>
-        gateway.spool === null
+        gateway.intake === null
           ? Promise.resolve({ id: "", status: 75, messages: [`the queue cannot be used: ${reason}`] })
-          : submit({ site: gateway.site, intake: gateway.spool, clock }, submission, input),
+          : submit({ site: gateway.site, intake: gateway.intake, clock }, submission, input),
       session: async (stream, name) => {
         const server = smtpd ?? makeSmtpd?.(serviceOf(gateway, reason));
         await server?.serve(stream, localOrigin(name));

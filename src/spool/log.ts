@@ -36,6 +36,8 @@ export interface LogDeps extends SupplyDeps {
   readonly onTurn: () => void;
   /** Told about failures and recoveries of the disk, for log and health. */
   readonly onTrouble: (text: string) => void;
+  /** The disk is known not to work from the start. */
+  readonly trouble?: DiskError;
 }
 
 /** How urgently, and from which reserve, a record is written. */
@@ -84,6 +86,7 @@ export class SegmentLog {
     this.#deps = deps;
     this.#line = line;
     this.#supply = new SegmentSupply(deps, free, nextName);
+    this.#trouble = deps.trouble ?? null;
   }
 
   /** The largest payload that one record may have. */

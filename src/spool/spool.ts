@@ -428,6 +428,13 @@ export class Spool implements Intake {
   }
 }
 
+/** A spool without a queue folder: interactive mail goes through when the next hop takes it at once, all else is refused. */
+export function makeRelay(deps: SpoolDeps, trouble: DiskError): Spool {
+  const { disk, clock, entropy, log, folder, clockFloorMs } = deps;
+  const around = { disk, clock, entropy, log, folder, clockFloorMs, minFreeBlocks: 0 };
+  return new Spool(deps, Store.without(around, trouble));
+}
+
 /** Opens the queue folder and recovers what is in it; nothing is delivered before start(). */
 export async function makeSpool(deps: SpoolDeps): Promise<Result<Spool, DiskError>> {
   const store = await Store.open({

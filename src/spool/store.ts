@@ -34,7 +34,8 @@ import { describe, Fold } from "./fold.ts";
 import { ID_BYTES, idMaker } from "./identity.ts";
 import { SegmentLog } from "./log.ts";
 import { MessageFiles } from "./messagefile.ts";
-import { openQuarantine, type Quarantine } from "./quarantine.ts";
+import { noDisk } from "./nodisk.ts";
+import { openQuarantine, Quarantine } from "./quarantine.ts";
 import { type Draft, draftOf, RECORD } from "./record.ts";
 import { type Damage, recoverLog } from "./recovery.ts";
 import { NO_SPACE, Room, refusalFor } from "./room.ts";
@@ -145,6 +146,24 @@ export class Store {
     if (started.ok) return ok(store);
     await store.#log.close();
     return started;
+  }
+
+  /** A store of nothing that takes nothing, because the queue folder cannot be used: nothing in it is read or touched. */
+  static without(deps: StoreDeps, trouble: DiskError): Store {
+    const disk = noDisk(trouble);
+    const around = { ...deps, disk };
+    return new Store(
+      around,
+      new Fold(() => undefined),
+      new Quarantine(disk, deps.folder, [], []),
+      0,
+      (self) => {
+        const { clock, entropy, folder } = deps;
+        const quiet = { onTurn: () => undefined, onTrouble: () => undefined, opening: () => self.#global() };
+        const sizes = { segmentBytes: SEGMENT_BYTES_MIN, keepFreeBytes: 0 };
+        return new SegmentLog({ disk, clock, entropy, folder, ...sizes, ...quiet, trouble }, [], [], 1);
+      },
+    );
   }
 
   async #start(damages: readonly Damage[], stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {

@@ -1,9 +1,10 @@
 // FULL-01 to FULL-03 with the whole program: its queue on a small file system of its own that fills up, has not one byte or inode
-// left, turns read-only, or is so from the start. Clients hear 452 or 421, what is queued leaves, nothing is lost, and it recovers by itself. Mounting needs root.
+// left, turns read-only, or is so from the start. Clients hear 452 or 421, what is queued leaves, nothing is lost, and it recovers by
+// itself. Mounting needs root.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { delay, freePort, Gateway, Sink, send, until } from "./gateway.ts";
@@ -205,3 +206,47 @@ for (const mode of ["background", "interactive"])
     }
     assert.equal(typeof (await gateway.stop()), "number", "it is alive to the end");
   });
+
+test("a spool that cannot be used from the start, interactive delivery: relaying goes on, all else hears 421", {
+  timeout: 60_000,
+}, async () => {
+  const gateway = new Gateway("unusable");
+  const sink = new Sink();
+  try {
+    await sink.start();
+    gateway.port = await freePort();
+    gateway.write({
+      "sendmail.mc": mc(
+        gateway.port,
+        "define(`confDELIVERY_MODE', `interactive')dnl\ndefine(`confSAFE_QUEUE', `interactive')dnl\n",
+      ),
+      mailertable: `example.net\tsmtp:[127.0.0.1]:${sink.port}\n`,
+      access: "To:example.net\tRELAY\n",
+    });
+    await gateway.start(["-q1h", "--spool-unusable", "/dev/vda6: bad magic"]);
+    assert.match(
+      gateway.output,
+      /the spool cannot be used: \/dev\/vda6: bad magic; only what its next hop takes/,
+    );
+    const to = (tag: string): Promise<string> =>
+      send(gateway.port, "a@example.com", ["b@example.net"], message(tag, 200_000));
+    assert.match(await to("first"), /^250 /);
+    assert.deepEqual(subjects(sink), ["first"]);
+    sink.replies.set("RCPT", "451 4.2.0 later");
+    assert.match(await to("later"), /^421 4\.3\.0 /);
+    sink.replies.set("RCPT", "550 5.1.1 no such user");
+    assert.match(await to("never"), /^550 5\.1\.1 /);
+    sink.replies.clear();
+    const two = ["b@example.net", "c@example.org"];
+    assert.match(await send(gateway.port, "a@example.com", two, message("two", 1000)), /^(421|550) /);
+    assert.match(await to("last"), /^250 /);
+    assert.deepEqual(subjects(sink), ["first", "last"]);
+    const listed = await gateway.run("mailq", gateway.options());
+    assert.doesNotMatch(listed.out, /is empty/, "what is in the queue is not known");
+    assert.deepEqual(readdirSync(gateway.queue), [], "nothing was written");
+    assert.equal(await gateway.stop(), 0);
+  } finally {
+    await gateway.remove();
+    await sink.stop();
+  }
+});
