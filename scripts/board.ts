@@ -21,6 +21,11 @@ const DEBIAN = new Map<Architecture, DebianArchitecture>([
   ["arm64", "arm64"],
 ]);
 
+/** What the writable partition is formatted as. */
+export type FileSystem = "ext4" | "f2fs";
+
+const FILE_SYSTEMS: readonly string[] = ["ext4", "f2fs"] satisfies FileSystem[];
+
 /** How QEMU plays this machine; `args` are whole arguments. */
 export interface Emulation {
   readonly program: string;
@@ -47,6 +52,8 @@ export interface Board {
   readonly cmdline: string;
   /** The console of the login, a device below /dev. */
   readonly console: string;
+  /** Of the partition "spool"; board.json may leave it out: ext4. Its module is among `modules` where the kernel needs one. */
+  readonly fileSystem: FileSystem;
   /** Sizes of partitions in MiB. */
   readonly sizes: {
     readonly boot: number;
@@ -72,11 +79,14 @@ export function readBoard(name: string): Board {
     fail(`no board '${name}'; there are: ${boardNames().join(" ")}`);
   const read = JSON.parse(readFileSync(join(folder, "board.json"), "utf8")) as Omit<
     Board,
-    "name" | "folder" | "debian"
-  >;
+    "name" | "folder" | "debian" | "fileSystem"
+  > & { readonly fileSystem?: FileSystem };
   const debian = DEBIAN.get(read.architecture);
   if (debian === undefined) fail(`${folder}/board.json: unknown architecture '${read.architecture}'`);
-  return { ...read, name, folder, debian };
+  const fileSystem = read.fileSystem ?? "ext4";
+  if (!FILE_SYSTEMS.includes(fileSystem))
+    fail(`${folder}/board.json: unknown file system '${fileSystem}'; there are: ${FILE_SYSTEMS.join(" ")}`);
+  return { ...read, name, folder, debian, fileSystem };
 }
 
 /** The processor of the machine that builds. */

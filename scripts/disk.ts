@@ -3,7 +3,17 @@
 // the same bytes.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { type Board, outputOf } from "./board.ts";
@@ -23,6 +33,28 @@ export interface Content {
 function uuid(board: string, name: string): string {
   const hex = createHash("sha256").update(`postern ${board} ${name}`).digest("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+/** Every tool of the image takes its clock from these. */
+const CLOCK = "1767225600";
+
+/** Offset and bytes of the two texts in an f2fs superblock that name the kernel of the machine that made it. */
+const F2FS_VERSIONS = { offset: 1668, bytes: 512 };
+const F2FS_SUPERBLOCKS = [1024, 5120];
+
+/** An empty f2fs (genimage has no word for it), the same bytes on every machine. */
+async function makeF2fs(board: Board, target: string): Promise<void> {
+  writeFileSync(target, "");
+  truncateSync(target, board.sizes.spool * 2 ** 20);
+  await execa(
+    "mkfs.f2fs",
+    ["-q", "-f", "-r", "-l", "spool", "-U", uuid(board.name, "f2fs"), "-T", CLOCK, target],
+    { all: true, env: { PATH: `/usr/sbin:/sbin:${process.env["PATH"] ?? ""}`, TZ: "UTC" } },
+  );
+  const file = openSync(target, "r+");
+  for (const at of F2FS_SUPERBLOCKS)
+    writeSync(file, Buffer.alloc(F2FS_VERSIONS.bytes), 0, F2FS_VERSIONS.bytes, at + F2FS_VERSIONS.offset);
+  closeSync(file);
 }
 
 function partition(board: Board, label: string, image: string | null, mebibytes: number, type = "L"): string {
@@ -46,7 +78,7 @@ function layout(board: Board, content: Content): string {
   size = ${boot}M
 }
 ${
-  content.spool !== null
+  content.spool !== null || board.fileSystem !== "ext4"
     ? ""
     : `image spool.ext4 {
   ext4 {
@@ -70,7 +102,12 @@ ${[
   partition(board, "rootfs-b", null, rootfs),
   partition(board, "config-a", content.configA === null ? null : "config-a.image", config),
   partition(board, "config-b", content.configB === null ? null : "config-b.image", config),
-  partition(board, "spool", content.spool === null ? "spool.ext4" : "spool.image", spool),
+  partition(
+    board,
+    "spool",
+    content.spool === null && board.fileSystem === "ext4" ? "spool.ext4" : "spool.image",
+    spool,
+  ),
 ].join("\n")}
 }
 `;
@@ -91,6 +128,8 @@ export async function makeDisk(board: Board, content: Content, target: string): 
   take(content.configA, "config-a.image");
   take(content.configB, "config-b.image");
   take(content.spool, "spool.image");
+  if (content.spool === null && board.fileSystem === "f2fs")
+    await makeF2fs(board, join(work, "in/spool.image"));
   writeFileSync(join(work, "genimage.cfg"), layout(board, content));
   await execa(
     "genimage",
@@ -111,9 +150,9 @@ export async function makeDisk(board: Board, content: Content, target: string): 
       all: true,
       env: {
         PATH: `/usr/sbin:/sbin:${process.env["PATH"] ?? ""}`,
-        SOURCE_DATE_EPOCH: "1767225600",
-        E2FSPROGS_FAKE_TIME: "1767225600",
-        E2FSCK_TIME: "1767225600",
+        SOURCE_DATE_EPOCH: CLOCK,
+        E2FSPROGS_FAKE_TIME: CLOCK,
+        E2FSCK_TIME: CLOCK,
         TZ: "UTC",
       },
     },

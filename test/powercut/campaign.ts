@@ -3,18 +3,28 @@
 
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readBoard } from "../../scripts/board.ts";
+import { type FileSystem, readBoard } from "../../scripts/board.ts";
 import { configurationImage } from "../../scripts/configuration.ts";
 import { makeImage, type Products } from "../../scripts/image.ts";
 import { accelerationWorks, freePorts, type Machine, qemuCommand, startMachine } from "../../scripts/qemu.ts";
 import { BOOT_MS, powerOn } from "../board/appliance.ts";
 import { configurationFolder, testDisk } from "../board/content.ts";
 import { greeting } from "../board/talk.ts";
+import { BOARDS, type Medium, mediumOf } from "./medium.ts";
 import { recoverImage } from "./recovery.ts";
 import { Clients, keyOf, NextHop, type Record } from "./traffic.ts";
-import { type Cut, extract, type Part, partition, Replay, random, restore, WriteLog } from "./writelog.ts";
+import {
+  type Cut,
+  type Entry,
+  extract,
+  type Part,
+  partition,
+  Replay,
+  random,
+  restore,
+  WriteLog,
+} from "./writelog.ts";
 
-const BOARD = "qemu-x86_64";
 const SESSIONS = 6;
 const LOG_BYTES = 4 * 2 ** 30;
 const MEMORY_MB = 256;
@@ -34,8 +44,10 @@ export const MODES = new Map([
 ]);
 
 /** What one cut has left. */
-export interface Scene extends Disposable {
+export interface Scene extends AsyncDisposable {
   readonly work: string;
+  readonly board: string;
+  readonly medium: Medium;
   readonly products: Products;
   /** The disk before the boot, and as the cut left it. */
   readonly before: string;
@@ -86,23 +98,25 @@ async function configuration(work: string, mode: string, port: number): Promise<
   return image;
 }
 
-/** Boots the appliance, sends for `seconds`, and cuts the power. */
+/** Boots the appliance whose spool has this file system, sends for `seconds`, and cuts the power. */
 export async function cutUnderLoad(
   work: string,
+  fileSystem: FileSystem,
   mode: string,
   seed: number,
   seconds: number,
 ): Promise<Scene> {
   mkdirSync(work, { recursive: true });
-  const products = await makeImage(BOARD);
+  const name = BOARDS.get(fileSystem) ?? "";
+  const products = await makeImage(name);
   const [port = 0, smtpPort = 0] = await freePorts(2);
-  const disk = await testDisk(products, BOARD, work, { configA: await configuration(work, mode, port) });
+  const disk = await testDisk(products, name, work, { configA: await configuration(work, mode, port) });
   const before = join(work, "before.img");
   copyFileSync(disk, before);
   const logFile = join(work, "writes.log");
   writeFileSync(logFile, "");
   truncateSync(logFile, LOG_BYTES);
-  const board = readBoard(BOARD);
+  const board = readBoard(name);
   const command = qemuCommand(board, products, {
     disk,
     memoryMb: MEMORY_MB,
@@ -134,8 +148,11 @@ export async function cutUnderLoad(
     await hop.stop();
   }
   log.poll();
+  const medium = mediumOf(name, products, work);
   return {
     work,
+    board: name,
+    medium,
     products,
     before,
     port,
@@ -143,8 +160,18 @@ export async function cutUnderLoad(
     part: partition(before, "spool"),
     record,
     start,
-    [Symbol.dispose]: () => log[Symbol.dispose](),
+    [Symbol.asyncDispose]: async () => {
+      log[Symbol.dispose]();
+      await medium[Symbol.asyncDispose]();
+    },
   };
+}
+
+/** Bytes of writes to the spool since the load began, what the file system keeps for itself included. */
+export function spoolBytes({ log, part, start }: Scene): number {
+  const inside = ({ offset, discard }: Entry): boolean =>
+    !discard && offset >= part.offset && offset < part.offset + part.length;
+  return log.entries.slice(start).reduce((sum, entry) => sum + (inside(entry) ? entry.length : 0), 0);
 }
 
 /** The places behind each flush since the load began. */
@@ -230,12 +257,11 @@ export async function examine(scene: Scene, cuts: readonly Cut[], lies = 0): Pro
   for (const cut of cuts) {
     const really = flushes[Math.max(0, flushes.indexOf(cut.durable) - lies)] ?? cut.durable;
     await replay.make(lies === 0 ? cut : { durable: really, end: really, seed: null }, target);
-    const found = await recoverImage(target, join(scene.work, "mounted"));
+    const found = await recoverImage(scene.medium, target);
     findings.states++;
     findings.torn += found.torn;
     findings.problems.push(...found.problems.map((problem) => `${problem} at ${JSON.stringify(cut)}`));
     judge(scene, cut, found.queued, findings);
-    rmSync(target, { force: true });
   }
   rmSync(image);
   return findings;
@@ -255,7 +281,7 @@ export async function bootAgain(scene: Scene, cut: Cut): Promise<string[]> {
   hop.willing = true;
   await hop.listen(scene.port);
   try {
-    await using box = await powerOn(BOARD, scene.products, disk);
+    await using box = await powerOn(scene.board, scene.products, disk);
     await greeting(box.smtpPort, BOOT_MS);
     const flushes = boundaries(scene);
     const missing = (): string[] => {

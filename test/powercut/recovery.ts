@@ -1,9 +1,6 @@
-// What the queue makes of one state of the medium: the file system is mounted by this machine's kernel, the queue in it recovered by
-// the program's own code, twice, and then delivered to a mailer that notes what it gets.
+// What the queue makes of one state of the medium: the file system is mounted (medium.ts), the queue in it recovered by the program's own
+// code, twice, and then delivered to a mailer that notes what it gets.
 
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { execa } from "execa";
 import { defaultOptions } from "../../src/config/options.ts";
 import { outcome } from "../../src/mail/outcome.ts";
 import type { Mailer } from "../../src/spool/mailer.ts";
@@ -13,9 +10,8 @@ import { systemClock } from "../../src/sys/clock.ts";
 import { systemDisk } from "../../src/sys/disk.ts";
 import { systemEntropy } from "../../src/sys/entropy.ts";
 import { silentLog } from "../../src/sys/log.ts";
+import type { Medium } from "./medium.ts";
 import { inspect, keyOf } from "./traffic.ts";
-
-const QUEUE = "jail/var/spool/mqueue";
 
 /** What was found. */
 export interface Recovered {
@@ -97,19 +93,11 @@ async function recover(folder: string): Promise<Recovered> {
   return { queued, problems, torn: torn.length };
 }
 
-/** Recovers the queue of the file system in `image`, which is changed by that. Needs root. */
-export async function recoverImage(image: string, folder: string): Promise<Recovered> {
-  mkdirSync(folder, { recursive: true });
+/** Recovers the queue of the file system in `image`, which is changed by that. */
+export async function recoverImage(medium: Medium, image: string): Promise<Recovered> {
   try {
-    await execa("mount", ["-o", "loop,noatime", image, folder]);
-  } catch (e) {
-    return { queued: new Set(), problems: [`cannot be mounted: ${String(e)}`], torn: 0 };
-  }
-  try {
-    return await recover(join(folder, QUEUE));
+    return await medium.open(image, recover);
   } catch (e) {
     return { queued: new Set(), problems: [String(e)], torn: 0 };
-  } finally {
-    await execa("umount", [folder]);
   }
 }

@@ -1,9 +1,10 @@
-// `make test-powercut`: one boot for each way of delivery, load, a cut, and then the states of the medium at every flush and between
-// the flushes, each recovered on this machine; some of them are booted again. SEED, SECONDS and STATES change what is done.
+// `make test-powercut`: one boot for each file system and way of delivery, load, a cut, and then the states of the medium at every flush
+// and between the flushes, each recovered; some of them are booted again. FILESYSTEM, SEED, SECONDS and STATES change what is done.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { FileSystem } from "../../scripts/board.ts";
 import {
   bootAgain,
   boundaries,
@@ -13,7 +14,10 @@ import {
   type Findings,
   MODES,
   sample,
+  spoolBytes,
 } from "./campaign.ts";
+import { BOARDS } from "./medium.ts";
+import { bodyOf } from "./traffic.ts";
 
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? "") || otherwise;
 
@@ -28,6 +32,8 @@ const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+const kilobytes = (bytes: number): string => `${Math.round(bytes / 1000)} kB`;
+
 function report(what: string, found: Findings): void {
   const words = [
     `${found.states} states`,
@@ -41,13 +47,15 @@ function report(what: string, found: Findings): void {
   if (found.problems.length > 10) say(`    and ${found.problems.length - 10} more`);
 }
 
-async function mode(name: string, work: string): Promise<number> {
-  using scene = await cutUnderLoad(work, name, SEED, SECONDS);
+async function mode(fileSystem: FileSystem, name: string, work: string): Promise<number> {
+  await using scene = await cutUnderLoad(work, fileSystem, name, SEED, SECONDS);
   const flushes = boundaries(scene);
   const { acknowledged, taken, refused } = scene.record;
   say(
-    `${name}: ${acknowledged.length} messages acknowledged, ${taken.length} deliveries, ${scene.log.entries.length - scene.start} writes, ${flushes.length} flushes, ${refused.length} refused`,
+    `${fileSystem}, ${name}: ${acknowledged.length} messages acknowledged, ${taken.length} deliveries, ${scene.log.entries.length - scene.start} writes, ${flushes.length} flushes, ${refused.length} refused`,
   );
+  const mail = acknowledged.reduce((sum, { tag }) => sum + bodyOf(tag).length, 0);
+  say(`  ${kilobytes(spoolBytes(scene))} written to the spool for ${kilobytes(mail)} of mail`);
   let problems = acknowledged.length === 0 ? 1 : 0;
   const at = sample(flushes, STATES);
   const whole = await examine(scene, cutsAt(scene, at, null));
@@ -69,16 +77,23 @@ async function mode(name: string, work: string): Promise<number> {
 
 async function main(): Promise<number> {
   if (process.getuid?.() !== 0) {
-    say("the images of the spool are mounted, which needs root: run this as root");
+    say("the images of an ext4 spool are mounted, which needs root: run this as root");
     return 77;
+  }
+  const wanted = process.env["FILESYSTEM"] ?? "";
+  const fileSystems = [...BOARDS.keys()].filter((name) => wanted === "" || wanted === name);
+  if (fileSystems.length === 0) {
+    say(`FILESYSTEM=${wanted}: there are ${[...BOARDS.keys()].join(" and ")}`);
+    return 64;
   }
   const work = mkdtempSync(join(tmpdir(), "postern-powercut-"));
   let problems = 0;
   try {
-    for (const name of MODES.keys()) {
-      problems += await mode(name, join(work, name));
-      rmSync(join(work, name), { recursive: true, force: true });
-    }
+    for (const fileSystem of fileSystems)
+      for (const name of MODES.keys()) {
+        problems += await mode(fileSystem, name, join(work, name));
+        rmSync(join(work, name), { recursive: true, force: true });
+      }
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
