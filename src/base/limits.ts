@@ -80,8 +80,8 @@ export const FRESH_BYTES_MAX = 8 * 1024 * 1024;
 export const HELD_BYTES_MAX = 2 * 1024 * 1024;
 /** Milliseconds the client of an interactive delivery waits for the next hop before the message is made durable. */
 export const INTERACTIVE_DEADLINE_MS = 30_000;
-/** Bytes of the original message that a failure notice carries. */
-export const NOTICE_ORIGINAL_BYTES_MAX = 64 * 1024;
+/** An original up to this size is put into its failure notice in memory; a larger one goes from file to file. */
+export const NOTICE_IN_MEMORY_BYTES_MAX = 64 * 1024;
 /** Recipients that one notice describes; more get a line that says how many. */
 export const NOTICE_RECIPIENTS_MAX = 500;
 /** Milliseconds of switched-off time that a trusted clock may add to the age of queued mail at one start. */

@@ -117,9 +117,11 @@ function* fieldsOf(header: string): Generator<Field> {
 }
 
 function fromField(label: string, facts: HeaderFacts): string {
-  const name = facts.fullName ?? "";
+  // A Full-Name field may be folded, and stays so.
+  const name = (facts.fullName ?? "").replace(/\r\n(?![ \t])|\r(?!\n)|(?<!\r)\n|\0/g, " ");
   const bracketed = name !== "" || facts.fromInBrackets === true;
-  const address = bracketed ? `<${facts.sender}>` : facts.sender;
+  const sender = clean(facts.sender);
+  const address = bracketed ? `<${sender}>` : sender;
   return `${label}: ${name === "" ? "" : `${name} `}${address}\r\n`;
 }
 

@@ -54,15 +54,16 @@ export interface NoticeFacts {
   readonly retryUntilMs: number;
   readonly originalSender: string;
   readonly originalHeader: Buffer;
-  /** Wire form; null: the header is enough. */
-  readonly originalBody: readonly Buffer[] | null;
+  /** The original's body comes between the two parts of the notice; false: its header is enough. */
+  readonly whole: boolean;
   readonly eightBit: boolean;
 }
 
 export interface Notice {
   readonly header: Buffer;
-  /** Wire form: CRLF lines, dots stuffed. */
-  readonly body: readonly Buffer[];
+  /** Wire form (CRLF lines, dots stuffed): what comes before the original's body, and after it. */
+  readonly before: Buffer;
+  readonly after: Buffer;
 }
 
 const HEADINGS = {
@@ -135,12 +136,12 @@ export function makeNotice(facts: NoticeFacts): Notice {
   ];
   const lines = ["This is a MIME-encapsulated message", ...part("").slice(0), ...textPart(facts)];
   lines.push(...part("message/delivery-status"), ...statusPart(facts));
-  const whole = facts.originalBody !== null && facts.kind !== "success";
-  lines.push(...part(whole ? "message/rfc822" : "text/rfc822-headers"));
-  const body: Buffer[] = [wire(lines), wireHeader(facts)];
-  if (whole && facts.originalBody !== null) body.push(Buffer.from("\r\n"), ...fromQuoted(facts.originalBody));
-  body.push(wire(["", `--${boundary}--`, ""]));
-  return { header: header(facts, boundary), body };
+  lines.push(...part(facts.whole ? "message/rfc822" : "text/rfc822-headers"));
+  return {
+    header: header(facts, boundary),
+    before: Buffer.concat([wire(lines), wireHeader(facts), wire(facts.whole ? [""] : [])]),
+    after: wire(["", `--${boundary}--`, ""]),
+  };
 }
 
 function subject(facts: NoticeFacts): string {
@@ -298,15 +299,6 @@ function originalRecipient(orcpt: string): string {
 /** CRLF lines with leading dots doubled. */
 function wire(lines: readonly string[]): Buffer {
   return Buffer.from(lines.map((line) => `${line.startsWith(".") ? "." : ""}${line}\r\n`).join(""));
-}
-
-/** Lines that begin with "From " get a ">", as Sendmail writes the originals of notices. Nothing is copied when there are none. */
-function fromQuoted(pieces: readonly Buffer[]): readonly Buffer[] {
-  const whole = Buffer.concat(pieces);
-  if (!whole.includes("From ")) return pieces;
-  const text = whole.toString("latin1");
-  const quoted = text.replace(/(^|\r\n)From /g, "$1>From ");
-  return quoted.length === text.length ? pieces : [Buffer.from(quoted, "latin1")];
 }
 
 /** The original's header with its Return-Path, in wire form; it was accepted without stuffed dots. */

@@ -2,16 +2,15 @@
 // gets one, the postmaster gets what cannot be told (double bounce), and a double bounce that fails is dropped: never a third.
 // A notice is durable before the failure that it tells of is forgotten.
 
-import { NOTICE_ORIGINAL_BYTES_MAX } from "../base/limits.ts";
-import type { Lookup } from "../base/result.ts";
+import { err, type Lookup, ok, type Result } from "../base/result.ts";
 import { makeNotice, type NoticeFacts, type NoticeRecipient } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
-import { BodyUnreadable } from "./body.ts";
 import type { Content, Delivery, Entry } from "./entry.ts";
 import type { Body } from "./mailer.ts";
+import { inMemory, Originals } from "./original.ts";
 import { ageFor, type Settings } from "./settings.ts";
 import type { Store } from "./store.ts";
 import { fromLine, interval } from "./wording.ts";
@@ -79,9 +78,11 @@ function toRecipient(report: Report, action: NoticeRecipient["action"]): NoticeR
 
 export class Notices {
   readonly #deps: NoticesDeps;
+  readonly #originals: Originals;
 
   constructor(deps: NoticesDeps) {
     this.#deps = deps;
+    this.#originals = new Originals(deps.store);
   }
 
   /** Tells of failures and successes; true when everything that must be told is durable. */
@@ -175,16 +176,12 @@ export class Notices {
     const content = await load();
     if (content.kind === "tempfail") return false;
     const original = content.kind === "found" ? content.value : null;
-    const body = original === null ? null : await this.#originalBody(kind, original);
-    const eightBit = original?.body.eightBit === true && body !== null;
-    const id = store.newId();
     const returnMs = ageFor(settings.returnMs, entry.sender, entry.urgency);
     const now = clock.wallMs();
     const header = original?.header ?? Buffer.alloc(0);
     const returned = (await names.returned?.(entry.sender, header)) ?? { sender: entry.sender, header };
-    const notice = makeNotice({
+    const facts = {
       kind,
-      id,
       to,
       from: names.mailerDaemon,
       hostName: names.hostName,
@@ -201,53 +198,49 @@ export class Notices {
       retryUntilMs: now + Math.max(0, returnMs - (store.time.now() - entry.arrivedSpoolMs)),
       originalSender: returned.sender,
       originalHeader: returned.header,
-      originalBody: body,
-      eightBit,
-    });
+    };
     const envelope = noticeEnvelope(kind, to, original);
-    const accepted = await store.accept({
-      id,
-      envelope,
-      header: notice.header,
-      body: {
-        kind: "memory",
-        pieces: notice.body,
-        bytes: notice.body.reduce((sum, piece) => sum + piece.length, 0),
-      },
-      eightBit,
-    });
+    const whole = original !== null && this.#returnsBody(kind, original) ? original.body : null;
+    let accepted = await this.#accept(facts, envelope, whole);
+    if (!accepted.ok && whole !== null) accepted = await this.#accept(facts, envelope, null);
     if (!accepted.ok) {
-      log.line(1, `${entry.id}: a notice cannot be stored: ${accepted.error.code}; tried again later`);
+      log.line(1, `${entry.id}: a notice cannot be stored: ${accepted.error}; tried again later`);
       return false;
     }
-    const what = KIND_WORDS[kind];
-    log.line(4, `${entry.id}: ${id}: ${what}: ${logText(recipients)}`);
-    log.line(5, fromLine(id, envelope, notice.header, accepted.value.place.bodyBytes));
-    this.#deps.onAccepted(accepted.value);
+    const { notice, header: noticeHeader } = accepted.value;
+    log.line(4, `${entry.id}: ${notice.id}: ${KIND_WORDS[kind]}: ${logText(recipients)}`);
+    log.line(5, fromLine(notice.id, envelope, noticeHeader, notice.place.bodyBytes));
+    this.#deps.onAccepted(notice);
     return true;
   }
 
-  /** The original's body when it is wanted and small; else only its header is returned (RFC 3461 section 6.2 allows it). */
-  async #originalBody(kind: Kind, original: Content): Promise<readonly Buffer[] | null> {
-    const { settings } = this.#deps;
-    if (kind === "success" || kind === "delayed") return null;
-    if (settings.noBodyReturn || original.envelope.ret === "HDRS") return null;
-    // Lists, bulk and junk mail come back without their body.
-    if (original.envelope.precedence < 0) return null;
-    if (original.body.size > NOTICE_ORIGINAL_BYTES_MAX) return null;
-    return original.body.pieces ?? piecesOf(original.body);
+  /** Puts the notice into the queue, with the original's body when there is one; the error says why it cannot be stored so. */
+  async #accept(
+    facts: Omit<NoticeFacts, "id" | "whole" | "eightBit">,
+    envelope: Envelope,
+    original: Body | null,
+  ): Promise<Result<{ readonly notice: Entry; readonly header: Buffer }>> {
+    const id = this.#deps.store.newId();
+    const eightBit = original?.eightBit === true;
+    const notice = makeNotice({ ...facts, id, whole: original !== null, eightBit });
+    const body =
+      original === null
+        ? inMemory([notice.before, notice.after])
+        : await this.#originals.around(notice, original);
+    if (body === null) return err("no room for the original");
+    const { header } = notice;
+    const accepted = await this.#deps.store.accept({ id, envelope, header, body, eightBit });
+    return accepted.ok ? ok({ notice: accepted.value, header }) : err(accepted.error.code);
   }
-}
 
-/** The pieces of a small body; null when it cannot be read. */
-async function piecesOf(body: Body): Promise<readonly Buffer[] | null> {
-  const pieces: Buffer[] = [];
-  try {
-    for await (const chunk of body.chunks()) pieces.push(chunk);
-    return pieces;
-  } catch (e) {
-    if (e instanceof BodyUnreadable) return null;
-    throw e;
+  /** Whether the original's body is wanted, or its header is enough. */
+  #returnsBody(kind: Kind, original: Content): boolean {
+    const { settings } = this.#deps;
+    if (kind === "success" || kind === "delayed") return false;
+    if (settings.noBodyReturn || original.envelope.ret === "HDRS") return false;
+    // Lists, bulk and junk mail come back without their body.
+    if (original.envelope.precedence < 0) return false;
+    return settings.returnBytesMax === 0 || original.body.size <= settings.returnBytesMax;
   }
 }
 

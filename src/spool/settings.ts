@@ -28,6 +28,8 @@ export interface Settings {
   readonly postmasterCopy: string;
   /** Bounces carry the header only (PrivacyOptions nobodyreturn). */
   readonly noBodyReturn: boolean;
+  /** Bytes of the largest original that a bounce carries whole (MaxMessageSize), 0: any. */
+  readonly returnBytesMax: number;
   /** Bounces do not name the address that an alias led to (PrivacyOptions noactualrecipient). */
   readonly noActualRecipient?: boolean;
   /** No success notices (PrivacyOptions noreceipts). */
@@ -66,6 +68,7 @@ export function settingsFrom(options: Options, deadlineMs: number): Settings {
     doubleBounce: options.DoubleBounceAddress,
     postmasterCopy: options.PostmasterCopy,
     noBodyReturn: privacy.includes("nobodyreturn"),
+    returnBytesMax: options.MaxMessageSize,
     noActualRecipient: privacy.includes("noactualrecipient"),
     noReceipts: privacy.includes("noreceipts"),
     deadlineMs,

@@ -260,6 +260,58 @@ test("urgent mail is returned earlier, bulk mail is not warned of", async () => 
   );
 });
 
+const LARGE = "From the first line\r\n..dots\r\n".repeat(20_000);
+const RETURNED = [
+  { name: "whole", more: {}, options: {}, whole: true },
+  { name: "whole when the sender asks for it", more: { ret: "FULL" }, options: {}, whole: true },
+  { name: "as its header when the sender asks for that", more: { ret: "HDRS" }, options: {}, whole: false },
+  {
+    name: "as its header for nobodyreturn",
+    more: {},
+    options: { PrivacyOptions: ["nobodyreturn"] },
+    whole: false,
+  },
+  { name: "as its header when it is bulk mail", more: { precedence: -60 }, options: {}, whole: false },
+  {
+    name: "as its header beyond MaxMessageSize",
+    more: {},
+    options: { MaxMessageSize: 500_000 },
+    whole: false,
+  },
+] as const;
+
+for (const { name, more, options, whole } of RETURNED)
+  test(`a failed message of 600 kB comes back ${name}`, async () => {
+    const w = await world({
+      ...options,
+      ...("PrivacyOptions" in options ? { PrivacyOptions: [...options.PrivacyOptions] } : {}),
+    });
+    w.answers.set("bad", UNKNOWN);
+    await w.send("bad@example.net", more, LARGE);
+    assert.equal(w.sent.length, 1);
+    const body = w.sent[0]?.body ?? "";
+    const type = whole ? "message/rfc822" : "text/rfc822-headers";
+    assert.match(body, new RegExp(`\r\nContent-Type: ${type}\r\n\r\nReturn-Path: <joe@example.com>\r\n`));
+    const original = LARGE.replaceAll("From the", ">From the");
+    assert.equal(body.includes(`Subject: test\r\n\r\n${original}\r\n--`), whole);
+    assert.equal(w.spool.list().length, 0);
+  });
+
+test("a failed large message comes back as its header when there is no room for two of it", async () => {
+  const w = await world({ DeliveryMode: "queueonly" });
+  await w.send("bad@example.net", {}, LARGE);
+  w.answers.set("bad", UNKNOWN);
+  w.disk.freeBytes = 400_000;
+  await w.clock.pass(1500);
+  w.spool.admit(1);
+  await settle();
+  await w.flush();
+  await w.flush();
+  assert.equal(w.sent.length, 1);
+  assert.match(w.sent[0]?.body ?? "", /Content-Type: text\/rfc822-headers/);
+  assert.equal(w.spool.list().length, 0);
+});
+
 test("a notice that cannot be stored keeps the message: nothing is lost on a full disk", async () => {
   const w = await world();
   w.answers.set("bad", BUSY);
