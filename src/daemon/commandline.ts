@@ -3,6 +3,7 @@
 
 import { err, ok, type Result } from "../base/result.ts";
 import type { Selector } from "../control/protocol.ts";
+import { isXtext } from "../mail/xtext.ts";
 
 export type Mode =
   | "deliver"
@@ -244,6 +245,10 @@ function valueFlag(draft: Draft, letter: string, value: string): Result<true> {
       if (value !== "c" && value !== "m") return err(`Illegal option -A${value}`);
       draft.submitCf = value;
       return ok(true);
+    case "V":
+      if (!isXtext(value)) return err("Invalid syntax in -V flag");
+      draft.envid = value;
+      return ok(true);
     case "B":
       draft.body = value.toUpperCase();
       return ok(true);
@@ -256,7 +261,6 @@ function valueFlag(draft: Draft, letter: string, value: string): Result<true> {
 function simpleValue(draft: Draft, letter: string, value: string): void {
   if (letter === "C") draft.configuration = value;
   else if (letter === "F") draft.fullName = value;
-  else if (letter === "V") draft.envid = value;
   else if (letter === "X") draft.trafficLog = value;
   else if (letter === "L") draft.syslogTag = value;
   else if (letter === "p") draft.protocol = value;

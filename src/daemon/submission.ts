@@ -5,6 +5,7 @@ import type { Submission, SubmitAnswer } from "../control/protocol.ts";
 import { completeHeader } from "../mail/complete.ts";
 import type { Envelope, NotifyWord, Recipient } from "../mail/envelope.ts";
 import { splitList } from "../mail/phrase.ts";
+import { isXtext } from "../mail/xtext.ts";
 import { errorLine } from "../route/answerline.ts";
 import { expandRecipient } from "../route/expand.ts";
 import type { Site } from "../route/site.ts";
@@ -16,6 +17,7 @@ import { GATEWAY_VERSION } from "./version.ts";
 
 const EX_OK = 0;
 const EX_USAGE = 64;
+const EX_DATAERR = 65;
 const EX_TEMPFAIL = 75;
 const RECIPIENT_FIELDS = new Set(["to", "cc", "bcc"]);
 
@@ -58,6 +60,29 @@ function trusted(site: Site, user: string): boolean {
   return user === "root" || user === "daemon" || site.classes.t.has(user);
 }
 
+/** A control byte, which could become the end of a line somewhere: in an address, a field or a command. */
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
+
+/**
+ * Whoever may open the control socket is as little trusted as a client of the network: what is wrong with the words around the message,
+ * in the words of MAIL; null when nothing is.
+ */
+function improper(submission: Submission): string | null {
+  if (CONTROL.test(submission.sender)) return nonPrintable("5.1.7", submission.sender);
+  const recipient = submission.recipients.find((r) => CONTROL.test(r));
+  if (recipient !== undefined) return nonPrintable("5.1.3", recipient);
+  return isXtext(submission.envid) ? null : "501 5.5.4 Invalid syntax in -V flag";
+}
+
+function nonPrintable(status: string, address: string): string {
+  return `501 ${status} Syntax error in mailbox address "${printable(address)}" (non-printable character)`;
+}
+
+/** Free text of the command line as one line (Sendmail's denlstring()). */
+function oneLine(text: string): string {
+  return text.replace(/[\x00-\x1f\x7f]/g, " ");
+}
+
 /** Takes the message in. `status` is the exit status of `sendmail`, `messages` its lines on standard error. */
 export async function submit(
   deps: SubmissionDeps,
@@ -78,6 +103,9 @@ export async function submit(
       ],
       EX_USAGE,
     );
+
+  const wrong = improper(submission);
+  if (wrong !== null) return nothing([wrong], EX_DATAERR);
 
   const messages: string[] = [];
   let status = EX_OK;
@@ -104,7 +132,11 @@ export async function submit(
         : bareAddress(submission.sender);
   const account = site.accounts.find(submission.user);
   const fullName =
-    submission.fullName !== "" ? submission.fullName : account.kind === "found" ? account.value.fullName : "";
+    submission.fullName !== ""
+      ? oneLine(submission.fullName)
+      : account.kind === "found"
+        ? account.value.fullName
+        : "";
   const draft = deps.intake.open();
   const suspicious =
     submission.sender !== "" &&
@@ -143,7 +175,7 @@ export async function submit(
     requireTls: false,
     ...(submission.ret === "" ? {} : { ret: submission.ret === "HDRS" ? "HDRS" : "FULL" }),
     ...(submission.envid === "" ? {} : { envid: submission.envid }),
-    ...(submission.quarantine === "" ? {} : { quarantine: submission.quarantine }),
+    ...(submission.quarantine === "" ? {} : { quarantine: oneLine(submission.quarantine) }),
     hops: completed.hops,
     precedence: completed.precedence,
     urgency: completed.urgency,

@@ -4,9 +4,10 @@
 import { err, ok, type Result } from "../base/result.ts";
 import type { NotifyWord } from "../mail/envelope.ts";
 import { type Reply, reply } from "../mail/reply.ts";
+import { isXtext } from "../mail/xtext.ts";
+import { needsValue, syntaxError } from "./complaints.ts";
 import type { MailRule, ParameterRules, RcptParameters } from "./parameters.ts";
 import type { MailParameters } from "./transaction.ts";
-import { isXtext, needsValue, syntaxError } from "./xtext.ts";
 
 const NOTIFY_WORDS: readonly NotifyWord[] = ["SUCCESS", "FAILURE", "DELAY"];
 

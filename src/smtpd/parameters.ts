@@ -6,9 +6,10 @@ import { COMMAND_PARAMETERS_MAX } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { NotifyWord } from "../mail/envelope.ts";
 import { type Reply, reply } from "../mail/reply.ts";
+import { isXtext } from "../mail/xtext.ts";
+import { needsValue, syntaxError } from "./complaints.ts";
 import { DSN } from "./registry.ts";
 import type { MailParameters } from "./transaction.ts";
-import { isXtext, needsValue, syntaxError } from "./xtext.ts";
 
 /** Which parameters this session may use. */
 export interface ParameterRules {

@@ -5,11 +5,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Lookup } from "../../../src/base/result.ts";
 import { formatDate } from "../../../src/mail/date.ts";
+import { isXtext } from "../../../src/mail/xtext.ts";
 import { Guesses } from "../../../src/smtpd/guesses.ts";
 import { bracketed, identifyPeer, plainAddress } from "../../../src/smtpd/peer.ts";
 import { Throttle } from "../../../src/smtpd/throttle.ts";
 import { shortened } from "../../../src/smtpd/wording.ts";
-import { isXtext } from "../../../src/smtpd/xtext.ts";
 import type { Resolver } from "../../../src/sys/resolver.ts";
 import { makeStage, resolverOf } from "../../dialog/stage.ts";
 
