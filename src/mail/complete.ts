@@ -52,6 +52,8 @@ const TRACE_FIELDS = new Set(["received", "x400-received", "via", "mail-from"]);
 const DROPPED_FIELDS = new Set(["return-path", "full-name", "content-length"]);
 /** Fields that we add when they are missing, or there but empty. */
 const DEFAULT_FIELDS = ["resent-date", "date", "resent-from", "from", "resent-message-id", "message-id"];
+/** Fields that say how urgent a message is. */
+const CLASS_FIELDS = new Set(["precedence", "priority", "content-type"]);
 const CLASSES = new Map([
   ["special-delivery", 100],
   ["first-class", 0],
@@ -173,9 +175,20 @@ interface Summary {
   readonly urgency: Envelope["urgency"];
 }
 
-function urgencyOf(value: string): Envelope["urgency"] {
-  return value === "urgent" || value === "non-urgent" ? value : "normal";
+/**
+ * Which of the queue's timeouts apply, as Sendmail decides: by the sign of the class, unless the message is a delivery status
+ * notification; a Priority field with a known word has the last say.
+ */
+function urgencyOf(precedence: number, contentType: string, priority: string): Envelope["urgency"] {
+  const word = priority.toLowerCase();
+  if (word === "urgent" || word === "normal" || word === "non-urgent") return word;
+  if (STATUS_REPORT.test(contentType)) return "dsn";
+  return precedence < 0 ? "non-urgent" : precedence > 0 ? "urgent" : "normal";
 }
+
+/** RFC 3462 section 1, of a delivery status notification. */
+const STATUS_REPORT =
+  /^multipart\s*\/\s*report\s*;(?:.*;)?\s*report-type\s*=\s*"?delivery-status"?\s*(?:;|$)/is;
 
 function summarise(header: string): Summary {
   const seen = new Set<string>();
@@ -183,20 +196,22 @@ function summarise(header: string): Summary {
   let keptWithBcc = "";
   let fullName = "";
   let hops = 0;
-  let precedence = 0;
-  let urgency: Envelope["urgency"] = "normal";
+  // The first field of a name counts.
+  const first = new Map<string, string>();
   for (const { name, value, label } of fieldsOf(header)) {
     if (TRACE_FIELDS.has(name)) hops++;
     const text = value.trim();
-    if (name === "precedence") precedence = CLASSES.get(text.toLowerCase()) ?? 0;
+    if (CLASS_FIELDS.has(name) && !first.has(name)) first.set(name, text);
     if (name === "full-name") fullName = text;
-    if (name === "priority") urgency = urgencyOf(text.toLowerCase());
     if (DROPPED_FIELDS.has(name) || (text === "" && DEFAULT_FIELDS.includes(name))) continue;
     seen.add(name);
     const blind = name === "bcc" || name === "resent-bcc";
     if (!blind) kept += `${label}:${value}\r\n`;
     keptWithBcc += blind ? `${label}:\r\n` : `${label}:${value}\r\n`;
   }
+  const value = (name: string): string => first.get(name) ?? "";
+  const precedence = CLASSES.get(value("precedence").toLowerCase()) ?? 0;
+  const urgency = urgencyOf(precedence, value("content-type"), value("priority"));
   return { seen, kept, keptWithBcc, fullName, hops, precedence, urgency };
 }
 

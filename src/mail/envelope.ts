@@ -63,6 +63,6 @@ export interface Envelope {
   readonly hops: number;
   /** Precedence class (Sendmail: special-delivery 100, first-class 0, list -30, bulk -60, junk -100). */
   readonly precedence: number;
-  /** Priority: urgent | normal | non-urgent, selects Timeout.queuereturn/queuewarn. */
-  readonly urgency: "normal" | "urgent" | "non-urgent";
+  /** Selects Timeout.queuereturn and queuewarn: by Priority, else by what the message is (a status notification), else by its class. */
+  readonly urgency: "normal" | "urgent" | "non-urgent" | "dsn";
 }

@@ -2,7 +2,7 @@
 // Interactive delivery may know of deliveries that are done already; they are never tried again.
 
 import type { Envelope } from "../mail/envelope.ts";
-import type { AcceptFacts } from "./codec.ts";
+import { ACCEPT_FIXED_BYTES, type AcceptFacts } from "./codec.ts";
 import type { Delivery, Entry } from "./entry.ts";
 import type { BodySource } from "./messagefile.ts";
 
@@ -43,4 +43,10 @@ export function newEntry(message: Accepting, facts: AcceptFacts): Entry {
     moving: null,
     fresh: null,
   };
+}
+
+/** Bytes that a message takes in the log. */
+export function costOf(entry: Entry): number {
+  const { place } = entry;
+  return ACCEPT_FIXED_BYTES + (place.inFile ? 0 : place.envelopeBytes + place.headerBytes + place.bodyBytes);
 }

@@ -209,7 +209,7 @@ export function decodeEnvelope(bytes: Buffer): Result<Envelope> {
     ...(quarantine === undefined ? {} : { quarantine }),
     hops: number(json["h"]),
     precedence: number(json["c"]),
-    urgency: urgency === "urgent" || urgency === "non-urgent" ? urgency : "normal",
+    urgency: urgency === "urgent" || urgency === "non-urgent" || urgency === "dsn" ? urgency : "normal",
   });
 }
 

@@ -176,7 +176,7 @@ export class Notices {
     const content = await load();
     if (content.kind === "tempfail") return false;
     const original = content.kind === "found" ? content.value : null;
-    const returnMs = ageFor(settings.returnMs, entry.sender, entry.urgency);
+    const returnMs = ageFor(settings.returnMs, entry.urgency);
     const now = clock.wallMs();
     const header = original?.header ?? Buffer.alloc(0);
     const returned = (await names.returned?.(entry.sender, header)) ?? { sender: entry.sender, header };
@@ -310,6 +310,6 @@ function noticeEnvelope(kind: Kind, to: string, original: Content | null): Envel
     requireTls: false,
     hops: 0,
     precedence: 0,
-    urgency: "normal",
+    urgency: "dsn",
   };
 }

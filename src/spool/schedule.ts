@@ -6,6 +6,7 @@ import type { Lookup } from "../base/result.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
+import { Deadlines, isOverdue } from "./deadline.ts";
 import type { DeadHosts, Dispatcher, Group, GroupResult } from "./dispatch.ts";
 import { type Content, type Delivery, type Entry, priorityOf } from "./entry.ts";
 import { expandEntry, UNROUTED } from "./expand.ts";
@@ -45,12 +46,14 @@ export class Schedule {
   readonly #rounds = new Set<Promise<void>>();
   readonly #abort = new AbortController();
   readonly #suspects: Set<string>;
+  readonly #deadlines: Deadlines;
   #timer: (() => void) | null = null;
   #intervalRun = false;
   #stopped = false;
 
   constructor(deps: ScheduleDeps) {
     this.#deps = deps;
+    this.#deadlines = new Deadlines(deps.clock);
     // Only what was there when the program ended badly can have been the reason.
     this.#suspects = new Set(deps.store.unclean ? deps.store.entries.keys() : []);
   }
@@ -197,7 +200,7 @@ export class Schedule {
       entry.recipients = [];
       entry.expansionStored = false;
     }
-    const groups = this.#groups(entry, known, dead, loader);
+    const groups = isOverdue(entry, store.time.now()) ? [] : this.#groups(entry, known, dead, loader);
     const reports: Report[] = [];
     for (const [delivery, result] of known) this.#apply(entry, delivery, result, 0, reports);
     let pending = groups.length;
@@ -356,7 +359,7 @@ export class Schedule {
     const warnAge =
       entry.deliverBy?.mode === "N"
         ? Math.max(1, entry.deliverBy.seconds * 1000)
-        : ageFor(settings.warnMs, entry.sender, entry.urgency);
+        : ageFor(settings.warnMs, entry.urgency);
     if (
       !entry.warned &&
       warnAge > 0 &&
@@ -371,11 +374,21 @@ export class Schedule {
     // A try that changed nothing is not worth a write: a dead host's queue must not wear the flash at each run.
     const needed = marked || reports.length > 0 || entry.hold !== "";
     if (worth) void store.persist(entry, false, needed);
+    this.#deadlines.watch(entry, store.time.now(), () => this.#judge(entry));
+  }
+
+  /** The time that the sender gave the message is up. */
+  #judge(entry: Entry): void {
+    const { store } = this.#deps;
+    if (this.#stopped || store.suspended.has("delivery") || store.entries.get(entry.id) !== entry) return;
+    if (entry.running || entry.finishing || entry.hold !== "") return;
+    this.#track(this.#round(entry, new Map()));
   }
 
   /** Removes the message; what it takes on flash is given back when its mark is durable. */
   async #finish(entry: Entry): Promise<void> {
     if (entry.finishing) return;
+    this.#deadlines.forget(entry.id);
     await Promise.resolve();
     void this.#deps.store.finish(entry);
   }
@@ -384,7 +397,7 @@ export class Schedule {
   #expire(entry: Entry, left: readonly Delivery[], reports: Report[]): void {
     const { settings } = this.#deps;
     const age = entry.lastTryMs - entry.arrivedSpoolMs;
-    if (entry.deliverBy?.mode === "R" && age >= entry.deliverBy.seconds * 1000) {
+    if (isOverdue(entry, entry.lastTryMs)) {
       for (const delivery of left) {
         const transcript = [`<${delivery.address}>... Delivery time expired`, delivery.text];
         reports.push({
@@ -394,7 +407,7 @@ export class Schedule {
       }
       return;
     }
-    const limit = ageFor(settings.returnMs, entry.sender, entry.urgency);
+    const limit = ageFor(settings.returnMs, entry.urgency);
     if (limit <= 0 || age < limit) return;
     for (const delivery of left) {
       const result = outcome("failed", "4.4.7", delivery.text, {
@@ -415,6 +428,7 @@ export class Schedule {
     this.#stopped = true;
     this.#timer?.();
     this.#timer = null;
+    this.#deadlines.stop();
     this.#deps.dispatcher.stop();
     const cancel = this.#deps.clock.after(graceMs, () => this.#abort.abort());
     // A mailer that does not end when told costs a second copy of its messages, not a gateway that never stops.

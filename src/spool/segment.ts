@@ -1,6 +1,7 @@
 // One segment file of the log: where records of the current epoch are, and how many messages still need it.
 // A segment without live messages at the tail of the line is free and is used again.
 
+import { SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_PER_SPOOL } from "../base/limits.ts";
 import type { DiskFile } from "../sys/disk.ts";
 
 /** Where a record's payload lies. */
@@ -36,4 +37,12 @@ export interface FreeSegment {
   readonly bytes: number;
   /** The epoch of its last life, 0 for a new one: the oldest is reused first. */
   readonly epoch: number;
+}
+
+/** The smaller the spool, the smaller its segments. */
+export function segmentBytesFor(totalBytes: number): number {
+  const share = totalBytes / SEGMENTS_PER_SPOOL;
+  let bytes = SEGMENT_BYTES_MIN;
+  while (bytes * 2 <= share && bytes < SEGMENT_BYTES_MAX) bytes *= 2;
+  return bytes;
 }

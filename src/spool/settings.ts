@@ -5,8 +5,8 @@ import type { Options } from "../config/options.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { PriorityFactors } from "./entry.ts";
 
-/** Milliseconds by urgency; "dsn" is for messages with the null sender. */
-export type ByUrgency = ReadonlyMap<Envelope["urgency"] | "dsn", number>;
+/** Milliseconds by urgency. */
+export type ByUrgency = ReadonlyMap<Envelope["urgency"], number>;
 
 export interface Settings {
   readonly mode: "background" | "interactive" | "queueonly" | "deferred";
@@ -28,7 +28,7 @@ export interface Settings {
   readonly postmasterCopy: string;
   /** Bounces carry the header only (PrivacyOptions nobodyreturn). */
   readonly noBodyReturn: boolean;
-  /** Bytes of the largest original that a bounce carries whole (MaxMessageSize), 0: any. */
+  /** Bytes of the largest original that a bounce carries whole (MaxMessageSize), 0: all of them. */
   readonly returnBytesMax: number;
   /** Bounces do not name the address that an alias led to (PrivacyOptions noactualrecipient). */
   readonly noActualRecipient?: boolean;
@@ -80,6 +80,6 @@ function modeOf(text: string): Settings["mode"] {
 }
 
 /** The age (milliseconds) from a table of ages that applies to a message. */
-export function ageFor(table: ByUrgency, sender: string, urgency: Envelope["urgency"]): number {
-  return table.get(sender === "" ? "dsn" : urgency) ?? 0;
+export function ageFor(table: ByUrgency, urgency: Envelope["urgency"]): number {
+  return table.get(urgency) ?? 0;
 }

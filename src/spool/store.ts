@@ -4,9 +4,7 @@
 import { assert } from "../base/assert.ts";
 import {
   FRESH_BYTES_MAX,
-  SEGMENT_BYTES_MAX,
   SEGMENT_BYTES_MIN,
-  SEGMENTS_PER_SPOOL,
   SPARE_FILES_BYTES_MAX,
   STARTS_IN_HAND_MAX,
 } from "../base/limits.ts";
@@ -17,7 +15,7 @@ import type { Clock } from "../sys/clock.ts";
 import type { Disk, DiskError } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
-import { type Accepting, newEntry } from "./accepting.ts";
+import { type Accepting, costOf, newEntry } from "./accepting.ts";
 import { SpoolTime } from "./age.ts";
 import { type BodyFile, MemoryBody } from "./body.ts";
 import {
@@ -39,6 +37,7 @@ import { openQuarantine, Quarantine } from "./quarantine.ts";
 import { type Draft, draftOf, RECORD } from "./record.ts";
 import { type Damage, recoverLog } from "./recovery.ts";
 import { NO_SPACE, Room, refusalFor } from "./room.ts";
+import { segmentBytesFor } from "./segment.ts";
 
 export interface StoreDeps {
   readonly disk: Disk;
@@ -513,18 +512,4 @@ export class Store {
     await this.#log.close();
     await said;
   }
-}
-
-/** The smaller the spool, the smaller its segments. */
-export function segmentBytesFor(totalBytes: number): number {
-  const share = totalBytes / SEGMENTS_PER_SPOOL;
-  let bytes = SEGMENT_BYTES_MIN;
-  while (bytes * 2 <= share && bytes < SEGMENT_BYTES_MAX) bytes *= 2;
-  return bytes;
-}
-
-/** Bytes that a message takes in the log. */
-function costOf(entry: Entry): number {
-  const { place } = entry;
-  return ACCEPT_FIXED_BYTES + (place.inFile ? 0 : place.envelopeBytes + place.headerBytes + place.bodyBytes);
 }

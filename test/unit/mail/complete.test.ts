@@ -129,6 +129,33 @@ test("hops, class and urgency are read from the header", () => {
   assert.deepEqual({ hops, precedence, urgency }, { hops: 3, precedence: -60, urgency: "urgent" });
 });
 
+const REPORT = "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=x\r\n";
+// headers.c of Sendmail, eatheader(): timeout classes.
+const URGENCIES = [
+  { name: "nothing", raw: "", urgency: "normal" },
+  { name: "a negative class", raw: "Precedence: bulk\r\n", urgency: "non-urgent" },
+  { name: "a list", raw: "precedence:  LIST \r\n", urgency: "non-urgent" },
+  { name: "a positive class", raw: "Precedence: special-delivery\r\n", urgency: "urgent" },
+  { name: "class 0", raw: "Precedence: first-class\r\n", urgency: "normal" },
+  { name: "an unknown class", raw: "Precedence: -60\r\n", urgency: "normal" },
+  { name: "Priority against the class", raw: "Precedence: bulk\r\nPriority: Normal\r\n", urgency: "normal" },
+  { name: "Priority urgent", raw: "Precedence: junk\r\nPriority: urgent\r\n", urgency: "urgent" },
+  { name: "an unknown Priority", raw: "Precedence: junk\r\nPriority: 1\r\n", urgency: "non-urgent" },
+  {
+    name: "the first of two",
+    raw: "Precedence: junk\r\nPrecedence: special-delivery\r\n",
+    urgency: "non-urgent",
+  },
+  { name: "a status notification", raw: REPORT, urgency: "dsn" },
+  { name: "an urgent status notification", raw: `Priority: urgent\r\n${REPORT}`, urgency: "urgent" },
+  { name: "another report", raw: REPORT.replace("delivery-status", "disposition"), urgency: "normal" },
+];
+
+for (const { name, raw, urgency } of URGENCIES)
+  test(`the class of timeouts with ${name}`, () => {
+    assert.equal(completeHeader(Buffer.from(raw), FACTS).urgency, urgency);
+  });
+
 test("a full name goes into the From that we add", () => {
   assert.ok(lacksSender(Buffer.from("To: x\r\n")));
   assert.ok(!lacksSender(Buffer.from("From: x\r\n")));

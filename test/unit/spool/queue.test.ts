@@ -499,6 +499,26 @@ test("DELIVERBY with R returns what is late, with N tells of it and goes on", as
   }
 });
 
+test("DELIVERBY is judged when its time is up, without a queue run, and nothing late is delivered", async () => {
+  for (const mode of ["R", "N"] as const) {
+    const w = await world({}, 4 * HOUR);
+    w.otherwise = BUSY;
+    w.answers.set("joe", SENT);
+    await w.send("amy@example.net", { deliverBy: { seconds: 1200, mode, trace: false } });
+    await w.clock.pass(20 * MINUTE - 1000);
+    assert.equal(w.sent.length, 0);
+    if (mode === "R") w.otherwise = SENT;
+    const attempts = w.attempts;
+    await w.clock.pass(2000);
+    assert.equal(w.sent.length, 1);
+    assert.deepEqual(w.sent[0]?.recipients, ["joe@example.com"]);
+    assert.match(w.sent[0]?.body ?? "", mode === "R" ? /Status: 5.4.7/ : /Action: delayed/);
+    assert.equal(w.attempts - attempts, mode === "R" ? 1 : 2, "R: only the notice is sent");
+    await w.clock.pass(4 * HOUR);
+    assert.equal(w.sent.length, 1);
+  }
+});
+
 test("a message that stays pins no segment: the log stays small and is copied at most once for each byte accepted", async () => {
   const disk = new SimDisk();
   disk.totalBytes = 2 * 1024 * 1024;
