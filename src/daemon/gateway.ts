@@ -6,6 +6,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { type Mailers, makeMailers } from "../deliver/registry.ts";
 import { makePolicy, makeRates } from "../policy/gate.ts";
+import { LoadLimits } from "../policy/load.ts";
 import type { Rates } from "../policy/rates.ts";
 import { returnedOriginal } from "../route/rewrite.ts";
 import type { Site } from "../route/site.ts";
@@ -17,6 +18,7 @@ import { makeRelay, makeSpool, type Spool, type SpoolDeps } from "../spool/spool
 import type { Clock } from "../sys/clock.ts";
 import { systemDisk } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
+import { loadAverage, processors } from "../sys/load.ts";
 import type { Log } from "../sys/log.ts";
 import type { ClientTls, ServerTls } from "../tls/context.ts";
 import type { KnownFiles } from "../tls/material.ts";
@@ -56,6 +58,7 @@ export interface Generation {
   readonly mailers: Mailers;
   readonly serverTls: ServerTls | null;
   readonly clientTls: ClientTls | null;
+  readonly load: LoadLimits;
 }
 
 export class Gateway {
@@ -155,6 +158,7 @@ export class Gateway {
       mailers: this.#byName,
       clockFloorMs: CLOCK_FLOOR_MS,
       onOutcome: (event) => this.statistics.note(event),
+      tooLoaded: (priority) => this.#generation.load.queues(priority),
     };
   }
 
@@ -183,7 +187,7 @@ export class Gateway {
   /** The SMTP server's view of this configuration; `instead` takes the spool's place when there is none. */
   service(instead?: Intake): Service {
     const { around, site, spool } = this;
-    const { serverTls } = this.#generation;
+    const { serverTls, load } = this.#generation;
     const intake = instead ?? this.intake;
     if (intake === null) throw new AssertionError("service() without a spool");
     return {
@@ -204,6 +208,7 @@ export class Gateway {
       get tls() {
         return serverTls !== null && (serverTls.reason() === "" || serverTls.refresh()) ? serverTls : null;
       },
+      load,
       auth: makeServerAuth(this.#generation.ready, site, around),
       etrn: (host) => {
         if (host.startsWith("#") || spool === null) return false;
@@ -275,6 +280,7 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
     mailers,
     serverTls: SERVER_SIDES[0]?.(configuration.options, tls) ?? null,
     clientTls,
+    load: new LoadLimits(configuration.options, loadAverage, processors()),
   });
 }
 

@@ -1,8 +1,9 @@
 // From a line to its verb: first word, without case, to the registry; what a refused connection may still say; what is no command.
 // The texts are Sendmail's (semantics section 16).
 
+import { LOAD_DELAY_MS } from "../policy/load.ts";
 import type { Session } from "./session.ts";
-import { verbNamed } from "./verbs.ts";
+import { type Verb, verbNamed } from "./verbs.ts";
 import { isBlank, shortened } from "./wording.ts";
 
 /** First words of other protocols: a browser or worm that was made to talk to us (reliability TLS-07). */
@@ -28,7 +29,23 @@ export function dispatch(session: Session, line: string, first: boolean): Promis
     return undefined;
   }
   session.lastVerb = verb.name;
-  return verb.run(session, line.slice(p), line);
+  const load = verb.name === "QUIT" ? null : (session.service.load?.delays(session.daemon.delayLA) ?? null);
+  return load === null
+    ? verb.run(session, line.slice(p), line)
+    : delayed(session, verb, line.slice(p), line, load);
+}
+
+/** DelayLA: on a loaded machine each command but QUIT waits a second. */
+async function delayed(
+  session: Session,
+  verb: Verb,
+  argument: string,
+  line: string,
+  load: number,
+): Promise<void> {
+  session.log(9, `${session.who}: delaying=${verb.name}, load average=${load}`);
+  await session.sleep(LOAD_DELAY_MS);
+  if (!session.closed) await verb.run(session, argument, line);
 }
 
 function foreign(session: Session, word: string): undefined {

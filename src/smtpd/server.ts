@@ -6,6 +6,7 @@ import { SMTPServer } from "smtp-server";
 import { CONNECTIONS_MAX, LISTEN_BACKLOG, SHUTDOWN_GRACE_MS } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { DaemonSpec } from "../config/configuration.ts";
+import { LOAD_DELAY_MS } from "../policy/load.ts";
 import type { Socket } from "../sys/net.ts";
 import { Connection, type Origin } from "./connection.ts";
 import { Guesses } from "./guesses.ts";
@@ -102,6 +103,7 @@ class Daemon implements Smtpd {
   #cancelSweep: (() => void) | null = null;
   #suspended = false;
   #full = false;
+  #loaded = false;
   #closing: (() => void) | null = null;
   readonly #detached: Server;
   readonly #guesses: Guesses;
@@ -170,14 +172,16 @@ class Daemon implements Smtpd {
   }
 
   #accepted(server: Server, socket: Socket, listener: Listener): void {
-    if (!this.#roomFor(listener.daemon)) {
+    if (this.#overloaded(listener.daemon) || !this.#roomFor(listener.daemon)) {
       this.stats.refused++;
       // Sendmail closes its listening socket; a reset says the same to the client and keeps the port ours.
       socket.on("error", () => socket.destroy());
       socket.resetAndDestroy();
       return;
     }
-    const wait = this.#throttle(listener);
+    const { load } = this.#service;
+    const slow = load !== undefined && load.delays(listener.daemon.delayLA) !== null;
+    const wait = this.#throttle(listener) + (slow ? LOAD_DELAY_MS : 0);
     if (wait === 0) this.#start(server, socket, listener.daemon, null, () => {});
     else {
       this.#waiting++;
@@ -187,6 +191,15 @@ class Daemon implements Smtpd {
         if (!socket.destroyed) this.#start(server, socket, listener.daemon, null, () => {});
       });
     }
+  }
+
+  /** RefuseLA; said once, until it is over. */
+  #overloaded(daemon: DaemonSpec): boolean {
+    const load = this.#service.load?.refuses(daemon.refuseLA) ?? null;
+    if (load !== null && !this.#loaded)
+      this.#service.log.line(1, `rejecting connections on daemon ${daemon.name}: load average: ${load}`);
+    this.#loaded = load !== null;
+    return load !== null;
   }
 
   #roomFor(daemon: DaemonSpec): boolean {

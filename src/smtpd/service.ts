@@ -4,6 +4,7 @@
 
 import type { Configuration, DaemonSpec } from "../config/configuration.ts";
 import type { Reply } from "../mail/reply.ts";
+import type { LoadLimits } from "../policy/load.ts";
 import type { Client, Policy } from "../policy/policy.ts";
 import type { Mechanism, ServerContext } from "../sasl/mechanism.ts";
 import type { Intake } from "../spool/intake.ts";
@@ -95,6 +96,8 @@ export interface Service {
   readonly log: Log;
   readonly tls: ServerTls | null;
   readonly auth: ServerAuth | null;
+  /** DelayLA and RefuseLA; undefined: the machine's load does not matter. */
+  readonly load?: LoadLimits;
   /** ETRN: runs the queue for `host` (or the queue group of `#name`: false when there is none). */
   etrn(host: string): boolean;
 }

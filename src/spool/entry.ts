@@ -99,16 +99,26 @@ export interface Entry {
 
 /** Sendmail's priority: size + recipients * factor - class * factor, plus a step for each attempt; lower goes first. */
 export function priorityOf(entry: Entry, factors: PriorityFactors): number {
-  const count =
+  const recipients =
     entry.deliveries === null
       ? entry.recipients.length
       : entry.deliveries.reduce((n, d) => n + (d.state === "waiting" ? 1 : 0), 0);
+  const { precedence, tries } = entry;
+  const bytes = entry.place.bodyBytes + entry.place.headerBytes;
+  return priorityFrom(bytes, { recipients, precedence, tries }, factors);
+}
+
+/** The same of a message of `bytes` that is no entry yet. */
+export function priorityFrom(
+  bytes: number,
+  facts: { readonly recipients: number; readonly precedence: number; readonly tries: number },
+  factors: PriorityFactors,
+): number {
   return (
-    entry.place.bodyBytes +
-    entry.place.headerBytes +
-    count * factors.recipient -
-    entry.precedence * factors.precedence +
-    entry.tries * factors.attempt
+    bytes +
+    facts.recipients * factors.recipient -
+    facts.precedence * factors.precedence +
+    facts.tries * factors.attempt
   );
 }
 

@@ -27,6 +27,8 @@ export interface ScheduleDeps {
   readonly log: Log;
   /** Mailers that are only used in queue runs (HoldExpensive). */
   readonly expensive: ReadonlySet<string>;
+  /** The machine has too much to do to try this message now. */
+  readonly tooLoaded: (entry: Entry) => boolean;
   /** Told of each delivery's end, for statistics and history. */
   readonly onOutcome: (entry: Entry, delivery: Delivery, result: Outcome) => void;
 }
@@ -139,7 +141,8 @@ export class Schedule {
   #due(entry: Entry, selectors: readonly Selector[], all: boolean): boolean {
     if (entry.running || entry.finishing || entry.hold !== "") return false;
     if (selectors.length > 0 && !selects(selectors, entry)) return false;
-    return all || this.isRested(entry);
+    // An explicit run is the administrator's decision.
+    return all || (this.isRested(entry) && !this.#deps.tooLoaded(entry));
   }
 
   /** MinQueueAge, doubled at each try up to MaxQueueAge when that is set. */

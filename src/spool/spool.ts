@@ -12,7 +12,7 @@ import type { Log } from "../sys/log.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { type DraftHost, MemoryBudget, ReceivedDraft } from "./draft.ts";
 import type { Delivery, Entry } from "./entry.ts";
-import { priorityOf } from "./entry.ts";
+import { priorityFrom, priorityOf } from "./entry.ts";
 import type { Draft, Intake, Verdict } from "./intake.ts";
 import { Interactive } from "./interactive.ts";
 import type { Mailer } from "./mailer.ts";
@@ -42,6 +42,8 @@ export interface SpoolDeps {
   readonly clockFloorMs: number;
   /** Mailers with the flag e when HoldExpensive is set. */
   readonly expensive?: ReadonlySet<string>;
+  /** True when the machine has too much to do to try a message of this priority now (QueueLA). */
+  readonly tooLoaded?: (priority: number) => boolean;
   /** Bytes of new segments; undefined: by the size of the file system. */
   readonly segmentBytes?: number;
   /** Told of each delivery's end in an attempt, for statistics, host status and history. */
@@ -139,6 +141,7 @@ export class Spool implements Intake {
       get expensive() {
         return now().expensive ?? NONE;
       },
+      tooLoaded: (entry) => this.#tooLoaded(priorityOf(entry, now().settings.factors)),
       onOutcome: (entry, delivery, outcome) =>
         deps.onOutcome?.({
           id: entry.id,
@@ -208,10 +211,15 @@ export class Spool implements Intake {
   }
 
   #fresh(entry: Entry): void {
-    const { mode } = this.#deps.settings;
-    if (entry.hold === "" && this.#started && (mode === "background" || mode === "interactive"))
+    const { mode, factors } = this.#deps.settings;
+    const soon = mode === "background" || mode === "interactive";
+    if (entry.hold === "" && this.#started && soon && !this.#tooLoaded(priorityOf(entry, factors)))
       this.#schedule.fresh(entry);
     else this.#store.forget(entry);
+  }
+
+  #tooLoaded(priority: number): boolean {
+    return this.#deps.tooLoaded?.(priority) === true;
   }
 
   async #commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer): Promise<Verdict> {
@@ -228,8 +236,12 @@ export class Spool implements Intake {
     }
     log.line(5, fromLine(id, envelope, header, draft.bytes));
     const offer = { id, envelope, header, body, eightBit: draft.eightBit };
-    if (this.#deps.settings.mode === "interactive" && envelope.quarantine === undefined && this.#started)
-      return this.#interactive.offer(offer);
+    const { mode, factors } = this.#deps.settings;
+    if (mode === "interactive" && envelope.quarantine === undefined && this.#started) {
+      const facts = { recipients: envelope.recipients.length, precedence: envelope.precedence, tries: 0 };
+      if (!this.#tooLoaded(priorityFrom(header.length + draft.bytes, facts, factors)))
+        return this.#interactive.offer(offer);
+    }
     const accepted = await this.#store.accept(offer);
     if (!accepted.ok) {
       const { code, operation } = accepted.error;

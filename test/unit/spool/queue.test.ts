@@ -378,6 +378,27 @@ test("quarantined mail is not tried or listed, and is released by reason", async
   assert.equal(next.sent.length, 1);
 });
 
+for (const DeliveryMode of ["background", "interactive"] as const)
+  test(`on a loaded machine only urgent mail is tried, ${DeliveryMode}; the rest when the load is gone or somebody asks`, async () => {
+    const w = await world({ DeliveryMode, SuperSafe: "interactive" }, HOUR);
+    w.priorityMax = 40_000;
+    assert.equal((await w.send("amy@example.net")).kind, "accepted");
+    await w.send("bulk@example.net", { precedence: -60 });
+    await w.send("list@example.net", { precedence: -60 });
+    assert.deepEqual(
+      w.sent.flatMap((s) => s.recipients),
+      ["amy@example.net"],
+    );
+    await w.clock.pass(HOUR);
+    assert.equal(w.spool.list().length, 2, "queue runs leave them too");
+    void w.spool.flush([{ kind: "recipient", text: "list", negate: false }]);
+    await w.clock.pass(1);
+    assert.equal(w.spool.list().length, 1, "an explicit run does not");
+    w.priorityMax = Number.POSITIVE_INFINITY;
+    await w.clock.pass(HOUR);
+    assert.equal(w.spool.list().length, 0);
+  });
+
 test("suspend stops delivery and survives a reboot; resume delivers", async () => {
   const w = await world();
   await Promise.all([w.spool.suspend("delivery"), w.clock.pass(200)]);

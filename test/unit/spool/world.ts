@@ -50,6 +50,8 @@ export class World implements Mailer, Router {
   /** What the next hop says to a user (by the part before "@"), else `otherwise`. */
   readonly answers = new Map<string, Outcome>();
   otherwise: Outcome = SENT;
+  /** Messages of a higher priority number are not tried (QueueLA). */
+  priorityMax = Number.POSITIVE_INFINITY;
   /** Milliseconds that each attempt takes. */
   delayMs = 0;
   readonly aliases = new Map<string, Routed>();
@@ -79,6 +81,7 @@ export class World implements Mailer, Router {
       mailers: new Map<string, Mailer>([["esmtp", this]]),
       names: { hostName: "gw.example", version: "8.18.1", mailerDaemon: "MAILER-DAEMON@gw.example" },
       clockFloorMs: Date.UTC(2026, 0, 1),
+      tooLoaded: (priority) => priority > this.priorityMax,
     });
     if (!made.ok) throw new Error(`${made.error.operation}: ${made.error.code}`);
     this.#spool = made.value;
