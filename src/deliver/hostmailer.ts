@@ -46,6 +46,26 @@ class Tally {
     if (found.kind === "failed" && before?.kind === "deferred") return;
     this.results[index] = found;
   }
+
+  /** No host was found or reached for what is left: it may be worth another one. */
+  unreached(): boolean {
+    return (
+      this.pending.length > 0 &&
+      this.pending.every((i) => {
+        const result = this.results[i];
+        if (result === null || result === undefined) return false;
+        if (result.kind === "failed") return result.status === "5.1.2";
+        return result.kind === "deferred" && result.status.startsWith("4.4.") && result.diagnostic === "";
+      })
+    );
+  }
+}
+
+type Reachable = Extract<Hosts, { readonly kind: "hosts" }>;
+
+/** One outcome for each recipient. */
+function answersOf(tally: Tally, to: Attempt["recipients"]): readonly Outcome[] {
+  return tally.results.map((result, i) => result ?? exited(75, to[i]?.address ?? ""));
 }
 
 export class HostMailer implements Mailer {
@@ -69,7 +89,14 @@ export class HostMailer implements Mailer {
     const target = this.#target(attempt.host);
     const hosts =
       target.path === "" ? await this.#needs.hosts(target.host, this.#spec) : ofSocket(target.path);
-    if (hosts.kind === "outcome") return to.map((r) => hosts.outcome(r.address));
+    const fallback = target.path === "" && !this.#perRecipient ? this.#needs.options.FallbackSmartHost : "";
+    const tally = new Tally(to.length);
+    if (hosts.kind === "outcome") {
+      to.forEach((r, i) => {
+        tally.keep(i, hosts.outcome(r.address));
+      });
+      if (fallback === "" || !tally.unreached()) return answersOf(tally, to);
+    }
     const letter = await this.#letter(attempt);
     const { sizeMax } = this.#spec;
     if (sizeMax > 0 && payloadSize(letter.payload) > sizeMax)
@@ -77,16 +104,23 @@ export class HostMailer implements Mailer {
         declined("failed", 552, "5.2.3", `Message is too large; ${sizeMax} bytes max`, r.address),
       );
     const addressees = await this.#addressees(attempt);
-    const tally = new Tally(to.length);
-    const started = this.#needs.clock.monotonicMs();
-    const patienceMs = limitMs(this.#needs.options["Timeout.aconnect"]);
-    for (const [nth, candidate] of hosts.candidates.slice(0, CONNECT_HOSTS_MAX).entries()) {
-      if (nth > 0 && this.#needs.clock.monotonicMs() - started > patienceMs) break;
-      const port = candidate.port > 0 ? candidate.port : target.port;
-      await this.#tryHost({ ...candidate, port }, nth === 0, letter, addressees, tally, attempt.signal);
-      if (tally.pending.length === 0 || attempt.signal.aborted) break;
+    const tryAll = async ({ candidates }: Reachable): Promise<void> => {
+      const started = this.#needs.clock.monotonicMs();
+      const patienceMs = limitMs(this.#needs.options["Timeout.aconnect"]);
+      for (const [nth, candidate] of candidates.slice(0, CONNECT_HOSTS_MAX).entries()) {
+        if (nth > 0 && this.#needs.clock.monotonicMs() - started > patienceMs) break;
+        const port = candidate.port > 0 ? candidate.port : target.port;
+        await this.#tryHost({ ...candidate, port }, nth === 0, letter, addressees, tally, attempt.signal);
+        if (tally.pending.length === 0 || attempt.signal.aborted) break;
+      }
+    };
+    if (hosts.kind === "hosts") await tryAll(hosts);
+    if (fallback !== "" && tally.unreached() && !attempt.signal.aborted) {
+      // Sendmail's FallbackSmartHost: for hosts that DNS does not know, or that nobody could reach.
+      const last = await this.#needs.hosts(fallback, this.#spec);
+      if (last.kind === "hosts") await tryAll(last);
     }
-    return tally.results.map((result, i) => result ?? exited(75, to[i]?.address ?? ""));
+    return answersOf(tally, to);
   }
 
   close(): Promise<void> {
