@@ -40,7 +40,7 @@ test-matrix:
 	@$(SETUP) bundle test/packages
 	@$(NODE) --test test/matrix/pairs.test.ts
 
-## make test-powercut [SECONDS=20] [STATES=n] [SEED=n]  every state that a power cut under load can leave (root; about 15 minutes)
+## make test-powercut [FILESYSTEM=ext4|f2fs] [SECONDS=20] [STATES=n] [SEED=n]  every state that a power cut under load can leave (root; about 30 minutes)
 test-powercut:
 	@$(SETUP) bundle image qemu test/packages
 	@$(NODE) test/powercut/run.ts
@@ -95,7 +95,8 @@ size:
 	@$(SETUP) bundle image
 	@$(NODE) scripts/size.ts $(BOARD)
 
-## make bench     [QUICK=1]            speed, memory and flash writes beside other mail servers (root; an hour, QUICK=1: 5 minutes)
+## make bench     [QUICK=1] [GROWTH=1]  speed, memory, flash writes beside other mail servers (root; 45 min; QUICK=1: 5; GROWTH=1: growth only)
+##                [SECONDS=2.5] [ROUNDS=2] [MINUTES=55] [PUBLISH=1]  a cell's time, turns, end of the run; write the reference page
 ## make bench     BOARD=b              boot, memory and load of an emulated board, beside a bare guest (10 minutes)
 bench:
 ifeq ($(origin BOARD),file)

@@ -3,7 +3,7 @@
 // system under the work folder; the machine itself is left alone. Lines marked "marked" leave a peer's defaults, with the reason.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -16,6 +16,12 @@ export interface Start {
 
 export interface Contender {
   readonly name: string;
+  /** Debian's package, of a peer. */
+  readonly package?: string;
+  /** How it delivers, when it is not as it comes. */
+  readonly mode?: string;
+  /** Accepted mail waits for flush(). */
+  readonly queueOnly?: boolean;
   /** Downloads what is needed, once. Throws when it cannot. */
   fetch(work: string): void;
   /** Prepares and gives the command that stays in the foreground. */
@@ -31,6 +37,8 @@ const root = resolve(import.meta.dirname, "../..");
 function run(command: string, ...args: string[]): void {
   execFileSync(command, args, { stdio: ["ignore", "ignore", "pipe"] });
 }
+
+const APT_SECONDS_MAX = 300;
 
 /** An overlay of / with Debian packages in it. */
 export class Overlay {
@@ -61,14 +69,20 @@ export class Overlay {
     if (existsSync(done)) return;
     // No service is started while packages are set up.
     writeFileSync(join(this.root, "usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-    execFileSync(
-      "chroot",
-      [this.root, "apt-get", "-qq", "-y", "install", "--no-install-recommends", ...packages],
-      {
+    const apt = (...words: string[]): Buffer =>
+      execFileSync("chroot", [this.root, "apt-get", "-qq", "-y", ...words], {
         stdio: ["ignore", "ignore", "pipe"],
         env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-      },
-    );
+        timeout: APT_SECONDS_MAX * 1000,
+      });
+    const install = (): Buffer => apt("install", "--no-install-recommends", ...packages);
+    try {
+      install();
+    } catch {
+      // The machine's package lists are old, or there are none.
+      apt("update");
+      install();
+    }
     // From here on no name is looked up outside this machine.
     this.write("etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
     this.write("etc/hosts", `127.0.0.1 localhost gw.test ${hostname()}\n`);
@@ -87,6 +101,14 @@ export class Overlay {
     mkdirSync(target, { recursive: true });
     if (this.#mounted(target)) run("umount", target);
     run("mount", "--bind", spool, target);
+  }
+
+  /** The version of a package in it; "" when it is not there. */
+  version(name: string): string {
+    const status = join(this.root, "var/lib/dpkg/status");
+    const text = existsSync(status) ? readFileSync(status, "utf8") : "";
+    const entry = text.split("\n\n").find((part) => part.startsWith(`Package: ${name}\n`));
+    return /^Version: (\S+)/m.exec(entry ?? "")?.[1] ?? "";
   }
 
   inside(...argv: string[]): string[] {
@@ -119,6 +141,7 @@ alias_database =
 
 const postfix: Contender = {
   name: "postfix",
+  package: "postfix",
   fetch: (work) => new Overlay(work, "postfix").install("postfix"),
   start({ work, spool, port, sink }) {
     const o = new Overlay(work, "postfix");
@@ -171,6 +194,7 @@ MAILER(\`smtp')dnl
 
 const sendmail: Contender = {
   name: "sendmail",
+  package: "sendmail-bin",
   fetch: (work) =>
     new Overlay(work, "sendmail").install("sendmail-bin", "sendmail-cf", "sendmail-base", "m4"),
   start({ work, spool, port, sink }) {
@@ -184,7 +208,10 @@ const sendmail: Contender = {
     o.write("bench/bench.mc", SENDMAIL_MC(port, sink));
     o.write(
       "bench/sendmail.cf",
-      execFileSync("chroot", [o.root, "m4", "/bench/bench.mc"], { encoding: "utf8" }),
+      execFileSync("chroot", [o.root, "m4", "/bench/bench.mc"], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      }),
     );
     return o.inside("/usr/sbin/sendmail-mta", "-C/bench/sendmail.cf", "-bD");
   },
@@ -230,6 +257,7 @@ begin retry
 
 const exim: Contender = {
   name: "exim",
+  package: "exim4-daemon-light",
   fetch: (work) => new Overlay(work, "exim").install("exim4-daemon-light"),
   start({ work, spool, port, sink }) {
     const o = new Overlay(work, "exim");
@@ -246,6 +274,7 @@ const exim: Contender = {
 
 const opensmtpd: Contender = {
   name: "opensmtpd",
+  package: "opensmtpd",
   fetch: (work) => new Overlay(work, "opensmtpd").install("opensmtpd"),
   start({ work, spool, port, sink }) {
     const o = new Overlay(work, "opensmtpd");
@@ -283,9 +312,14 @@ DAEMON_OPTIONS(\`Name=MTA, Family=inet, Addr=127.0.0.1, Port=${port}')dnl
 MAILER(\`smtp')dnl
 `;
 
+/** Where the packaged binary is, when it was built. */
+export function posternBinary(): string {
+  return process.env["POSTERN_BINARY"] ?? join(root, "build/host/postern");
+}
+
 /** Postern itself, the packaged binary when it was built, else the sources under the pinned Node. */
 function postern(name: string, mode: string): Contender {
-  const binary = process.env["POSTERN_BINARY"] ?? join(root, "build/host/postern");
+  const binary = posternBinary();
   const program = existsSync(binary) ? [binary] : [process.execPath, join(root, "src/main.ts")];
   const common = (s: Start): string[] => [
     // As the init script starts it.
@@ -299,6 +333,8 @@ function postern(name: string, mode: string): Contender {
   ];
   return {
     name,
+    ...(mode === "background" ? {} : { mode }),
+    queueOnly: mode === "queue",
     fetch() {},
     start(s) {
       const etc = join(s.spool, "etc");
@@ -346,9 +382,4 @@ export function contender(name: string): Contender {
   if (found === undefined)
     throw new Error(`no contender '${name}'; there are: ${CONTENDERS.map((c) => c.name).join(" ")}`);
   return found;
-}
-
-/** Keeps the log of a contender that failed. */
-export function keepLog(from: string, to: string): void {
-  if (existsSync(from)) cpSync(from, to);
 }

@@ -1,8 +1,8 @@
 // How cost grows: with the messages in the queue, with idle connections, with the lines of a table. Each point is a process of its
 // own, so that one does not pay for another's memory; what is counted (bytes, calls) holds on a busy machine, times only roughly.
-// growth.ts [--table N | --queue N | --connections N]: one point; without arguments all of them.
+// growth.ts --table N | --queue N | --connections N prints one point as JSON; grow() runs such a process.
 
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -21,16 +21,30 @@ import { silentLog } from "../../src/sys/log.ts";
 import { envelopeTo } from "../crash/life.ts";
 import { freePort, Gateway } from "../flow/gateway.ts";
 
-const POINTS = {
-  queue: [10, 100, 1000, 10_000, 100_000],
-  connections: [1, 10, 100, 1000],
-  table: [10, 100, 1000, 10_000, 200_000],
-};
+/** What grows, and how far. */
+export const POINTS: ReadonlyMap<string, readonly number[]> = new Map([
+  ["queue", [10, 100, 1000, 10_000, 100_000]],
+  ["connections", [1, 10, 100, 1000]],
+  ["table", [10, 100, 1000, 10_000, 50_000, 200_000]],
+]);
+const POINT_SECONDS_MAX = 120;
+
+/** One figure of one point. `value` is null when there is an `error`. */
+export interface Point {
+  readonly what: string;
+  readonly at: number;
+  readonly metric: string;
+  readonly value: number | null;
+  readonly unit: string;
+  readonly error?: string;
+}
+
+type Figure = readonly [metric: string, value: number, unit: string];
+
 const LOOKUPS = 20_000;
 const AT_ONCE = 50;
 
-const folder = mkdtempSync(join(tmpdir(), "postern-growth-"));
-process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+let folder = "";
 
 async function timed<T>(work: () => T | Promise<T>): Promise<{ readonly value: T; readonly ms: number }> {
   const start = performance.now();
@@ -44,7 +58,7 @@ function privateDirty(pid: number | "self"): number {
   );
 }
 
-async function table(lines: number): Promise<string> {
+async function table(lines: number): Promise<Figure[]> {
   const name = join(folder, "access");
   const parsed = parseMakemapArguments(["hash", name]);
   if (!parsed.ok) throw new Error(parsed.error);
@@ -79,8 +93,12 @@ async function table(lines: number): Promise<string> {
     return found;
   });
   if (asked.value !== LOOKUPS) throw new Error(`${asked.value} of ${LOOKUPS} keys found`);
-  const micros = (asked.ms * 1000) / LOOKUPS / 2;
-  return `makemap ${(built.ms / 1000).toFixed(2)} s | ${(statSync(`${name}.db`).size / 1000).toFixed(0)} kB | ${micros.toFixed(1)} us a lookup | ${((privateDirty("self") - before) / 1024).toFixed(1)} MB more memory`;
+  return [
+    ["makemap", built.ms / 1000, "s"],
+    ["file", statSync(`${name}.db`).size / 1000, "kB"],
+    ["a lookup", (asked.ms * 1000) / LOOKUPS / 2, "us"],
+    ["memory", (privateDirty("self") - before) / 1024, "MB"],
+  ];
 }
 
 async function openSpool(): Promise<Spool> {
@@ -119,7 +137,7 @@ async function accept(spool: Spool, first: number, count: number): Promise<void>
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - i) }, (_, n) => one(first + i + n)));
 }
 
-async function queue(depth: number): Promise<string> {
+async function queue(depth: number): Promise<Figure[]> {
   const first = await openSpool();
   first.start(0);
   await accept(first, 0, depth);
@@ -129,13 +147,19 @@ async function queue(depth: number): Promise<string> {
   const before = privateDirty("self");
   const opened = await timed(openSpool);
   const listed = await timed(() => opened.value.list().length);
+  if (listed.value !== depth + 1000) throw new Error(`${listed.value} of ${depth + 1000} messages listed`);
   globalThis.gc?.();
   const memory = (privateDirty("self") - before) / 1024;
   await opened.value.close(100);
-  return `accept ${(1000 / (last.ms / 1000)).toFixed(0)}/s at that depth | recovery ${(opened.ms / 1000).toFixed(2)} s | list ${listed.ms.toFixed(0)} ms of ${listed.value} | ${memory.toFixed(1)} MB more memory`;
+  return [
+    ["accepted there", 1_000_000 / last.ms, "1/s"],
+    ["recovery at start", opened.ms / 1000, "s"],
+    ["listing", listed.ms, "ms"],
+    ["memory", memory, "MB"],
+  ];
 }
 
-async function connections(count: number): Promise<string> {
+async function connections(count: number): Promise<Figure[]> {
   const gateway = new Gateway("growth");
   try {
     gateway.port = await freePort();
@@ -164,23 +188,49 @@ MAILER(\`smtp')dnl
     const late: number[] = [];
     for (let i = 0; i < 20; i++) late.push(await hello());
     late.sort((a, b) => a - b);
-    return `${(more / 1024).toFixed(1)} MB more memory (${(more / count).toFixed(1)} kB each) | the next greeting after ${(late[10] ?? 0).toFixed(1)} ms`;
+    return [
+      ["memory", more / 1024, "MB"],
+      ["each", more / count, "kB"],
+      ["the next greeting after", late[10] ?? 0, "ms"],
+    ];
   } finally {
     await gateway.remove();
   }
 }
 
-const { values } = parseArgs({
-  options: { table: { type: "string" }, queue: { type: "string" }, connections: { type: "string" } },
-});
-const say = (text: string): boolean => process.stdout.write(`${text}\n`);
-if (values.table !== undefined) say(await table(Number(values.table)));
-else if (values.queue !== undefined) say(await queue(Number(values.queue)));
-else if (values.connections !== undefined) say(await connections(Number(values.connections)));
-else
-  for (const [what, points] of Object.entries(POINTS))
-    for (const point of points) {
-      const words = ["--expose-gc", import.meta.filename, `--${what}`, String(point)];
-      say(`${what} ${point}: ${execFileSync(process.execPath, words, { encoding: "utf8" }).trim()}`);
-    }
-process.exit(0);
+/** One point, in a process of its own with `work` for its files. A point that fails says why. */
+export function grow(what: string, at: number, work: string): Promise<Point[]> {
+  const argv = ["--expose-gc", import.meta.filename, `--${what}`, String(at)];
+  const options = {
+    env: { ...process.env, TMPDIR: work },
+    timeout: POINT_SECONDS_MAX * 1000,
+    encoding: "utf8" as const,
+  };
+  return new Promise((resolve) => {
+    execFile(process.execPath, argv, options, (error, out, err) => {
+      if (error === null) {
+        const figures: Figure[] = JSON.parse(out);
+        resolve(figures.map(([metric, value, unit]) => ({ what, at, metric, value, unit })));
+      } else {
+        const why = err.trim().split("\n").at(-1) || error.message;
+        resolve([{ what, at, metric: "point", value: null, unit: "", error: why }]);
+      }
+    });
+  });
+}
+
+if (import.meta.main) {
+  folder = mkdtempSync(join(tmpdir(), "postern-growth-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const { values } = parseArgs({
+    options: { table: { type: "string" }, queue: { type: "string" }, connections: { type: "string" } },
+  });
+  const figures =
+    values.table !== undefined
+      ? await table(Number(values.table))
+      : values.queue !== undefined
+        ? await queue(Number(values.queue))
+        : await connections(Number(values.connections ?? 1));
+  process.stdout.write(JSON.stringify(figures));
+  process.exit(0);
+}

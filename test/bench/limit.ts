@@ -87,14 +87,15 @@ class Pool {
     let text = "";
     let replies = 0;
     let mail: Mail | null = null;
+    const send = (next: Mail): void => {
+      mail = next;
+      state = "envelope";
+      replies = 3;
+      socket.write(`MAIL FROM:<${next.from}>\r\nRCPT TO:<${next.to}>\r\nDATA\r\n`);
+    };
     const ready = (): void => {
       state = "idle";
-      this.#idle.push((next) => {
-        mail = next;
-        state = "envelope";
-        replies = 3;
-        socket.write(`MAIL FROM:<${next.from}>\r\nRCPT TO:<${next.to}>\r\nDATA\r\n`);
-      });
+      this.#idle.push(send);
       this.#pump();
     };
     socket.on("data", (chunk) => {
@@ -122,6 +123,8 @@ class Pool {
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       this.#open--;
+      const at = this.#idle.indexOf(send);
+      if (at >= 0) this.#idle.splice(at, 1);
     });
   }
 }

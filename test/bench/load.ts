@@ -16,6 +16,7 @@ import {
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { Group, median, wait } from "./measure.ts";
+import { counterFile } from "./workplace.ts";
 
 const SENDER = "a@client.test";
 const RECIPIENT = "b@dest.test";
@@ -54,31 +55,39 @@ export async function within(seconds: number, test: () => boolean, stepMs = 5): 
 }
 
 export class Load {
-  readonly group = new Group("load");
+  readonly group: Group;
   sinkPort = 0;
+  readonly #tools: string;
   readonly #bin: string;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #out: string;
   #sink: ChildProcess | null = null;
 
   constructor(work: string) {
+    this.group = new Group("load", work);
     const tools = join(work, "tools");
+    this.#tools = tools;
     this.#bin = join(tools, "usr/sbin");
-    if (!existsSync(join(this.#bin, "smtp-source"))) unpackTools(tools);
     this.#environment = {
       ...process.env,
-      LD_LIBRARY_PATH: [join(tools, "usr/lib/postfix"), join(tools, "usr/lib/x86_64-linux-gnu")].join(":"),
+      LD_LIBRARY_PATH: ["usr/lib/postfix", "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu"]
+        .map((folder) => join(tools, folder))
+        .join(":"),
     };
-    this.#out = `/dev/shm/postern-bench-${process.pid}`;
+    this.#out = counterFile();
   }
 
   async startSink(): Promise<void> {
     if (this.#sink !== null) return;
+    if (!existsSync(join(this.#bin, "smtp-source"))) unpackTools(this.#tools);
     this.sinkPort = this.sinkPort === 0 ? await freePort() : this.sinkPort;
     const out = openSync(this.#out, "w");
     const argv = [
       join(this.#bin, "smtp-sink"),
       "-c",
+      // Connections that a contender keeps stay open while others have their turn.
+      "-t",
+      "3600",
       "-u",
       "nobody",
       "-h",
@@ -135,7 +144,14 @@ export class Load {
 function unpackTools(folder: string): void {
   mkdirSync(folder, { recursive: true });
   const get = (...names: string[]): void => {
-    execFileSync("apt-get", ["download", "-qq", ...names], { cwd: folder, stdio: "ignore" });
+    const download = (): Buffer =>
+      execFileSync("apt-get", ["download", "-qq", ...names], { cwd: folder, stdio: "ignore" });
+    try {
+      download();
+    } catch {
+      execFileSync("apt-get", ["update", "-qq"], { stdio: "ignore" });
+      download();
+    }
     for (const deb of readdirSync(folder).filter((f) => f.endsWith(".deb"))) {
       execFileSync("dpkg-deb", ["-x", deb, "."], { cwd: folder });
       rmSync(join(folder, deb));
@@ -161,8 +177,11 @@ function percentiles(values: number[]): { p50: number; p99: number } {
   return { p50: median(sorted), p99: sorted[Math.floor((sorted.length * 99) / 100)] ?? 0 };
 }
 
-/** One connection, `count` messages of 1 kB one after the other; milliseconds from MAIL to 250 and from body to 250. */
-export async function latency(port: number, count: number): Promise<Latency> {
+/**
+ * One connection, `count` messages of 1 kB one after the other, at most `seconds` of them;
+ * milliseconds from MAIL to 250 and from body to 250.
+ */
+export async function latency(port: number, count: number, seconds = 60): Promise<Latency> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   let text = "";
   let wake: (() => void) | null = null;
@@ -202,7 +221,8 @@ export async function latency(port: number, count: number): Promise<Latency> {
   const dot: number[] = [];
   await reply("2");
   await command("EHLO client.test\r\n");
-  for (let i = 0; i < count; i++) {
+  const end = performance.now() + seconds * 1000;
+  for (let i = 0; i < count && performance.now() < end; i++) {
     const begun = performance.now();
     await command(`MAIL FROM:<${SENDER}>\r\n`);
     await command(`RCPT TO:<${RECIPIENT}>\r\n`);

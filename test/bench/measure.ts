@@ -3,7 +3,15 @@
 // the machine was with others meanwhile. Method: figures that are counted are exact, rates are compared in the same run only.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { cpus } from "node:os";
 import { basename, join } from "node:path";
 
@@ -42,9 +50,11 @@ export class Group {
   readonly #folder: string;
   readonly #v2: boolean;
 
-  constructor(name: string) {
+  /** Its folder is written down in `work`, for who clears up after a run that was killed (workplace.ts). */
+  constructor(name: string, work: string) {
     this.#v2 = existsSync("/sys/fs/cgroup/cgroup.controllers");
     this.#folder = `${this.#v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpuacct"}/postern-bench-${process.pid}-${name}`;
+    appendFileSync(join(work, "groups"), `${this.#folder}\n`);
     mkdirSync(this.#folder, { recursive: true });
   }
 
@@ -81,15 +91,17 @@ export class Group {
   /** Ends all members: politely, then not. */
   async end(): Promise<void> {
     for (const signal of ["SIGTERM", "SIGKILL"] as const)
-      for (let i = 0; i < 40; i++) {
+      for (let i = 0; i < 80; i++) {
         const left = this.pids();
         if (left.length === 0) return;
         if (i === 0 || signal === "SIGKILL")
           for (const pid of left)
             try {
               process.kill(pid, signal);
-            } catch {}
-        await wait(100);
+            } catch {
+              // It ended meanwhile.
+            }
+        await wait(50);
       }
   }
 
@@ -102,13 +114,25 @@ export class Group {
   }
 }
 
+/** True when this kernel has the file system, as a module or built in. */
+export function hasFileSystem(type: string): boolean {
+  const known = (): boolean => new RegExp(`\\t${type}$`, "m").test(read("/proc/filesystems"));
+  if (known()) return true;
+  try {
+    execFileSync("modprobe", [type], { stdio: "ignore" });
+  } catch {
+    return false;
+  }
+  return known();
+}
+
 /** An ext4 or f2fs image on a loop device; its sectors written are the flash wear. Needs root. */
 export class LoopSpool {
   readonly folder: string;
   readonly #image: string;
   #device = "";
 
-  constructor(work: string, name: string, megabytes: number, type: "ext4" | "f2fs" = "ext4") {
+  constructor(work: string, name: string, megabytes: number, type = "ext4") {
     this.folder = join(work, "spools", name);
     this.#image = `${this.folder}.img`;
     mkdirSync(this.folder, { recursive: true });
@@ -127,9 +151,14 @@ export class LoopSpool {
         "lazy_itable_init=0,lazy_journal_init=0",
         this.#image,
       ]);
-    else execFileSync("mkfs.f2fs", ["-q", this.#image]);
+    else execFileSync(`mkfs.${type}`, ["-q", this.#image]);
     this.#device = execFileSync("losetup", ["--show", "-f", this.#image], { encoding: "utf8" }).trim();
-    execFileSync("mount", ["-t", type, "-o", "noatime", this.#device, this.folder]);
+    try {
+      execFileSync("mount", ["-t", type, "-o", "noatime", this.#device, this.folder]);
+    } catch (e) {
+      this.release();
+      throw e;
+    }
   }
 
   /** Bytes written to the device so far, after everything was flushed. */
