@@ -30,7 +30,7 @@ test-unit:
 	@$(SETUP) test/packages
 	@$(NODE) test/run.ts tidy unit
 
-## make test-boot                      boot each QEMU board, mail through it, power cut (about 6 minutes)
+## make test-boot                      boot each QEMU board, mail through it, power cut (about 7 minutes)
 test-boot:
 	@$(SETUP) bundle image qemu test/packages
 	@$(NODE) test/run.ts board

@@ -43,7 +43,7 @@ const F2FS_VERSIONS = { offset: 1668, bytes: 512 };
 const F2FS_SUPERBLOCKS = [1024, 5120];
 
 /** An empty f2fs (genimage has no word for it), the same bytes on every machine. */
-async function makeF2fs(board: Board, target: string): Promise<void> {
+export async function makeF2fs(board: Board, target: string): Promise<void> {
   writeFileSync(target, "");
   truncateSync(target, board.sizes.spool * 2 ** 20);
   await execa(
