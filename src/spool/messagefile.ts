@@ -10,6 +10,7 @@ import type { Disk, DiskError } from "../sys/disk.ts";
 import { BodyFile, FileBody, sumOf } from "./body.ts";
 import { decodeEnvelope } from "./codec.ts";
 import type { Content, Entry } from "./entry.ts";
+import type { FilePlace } from "./salvage.ts";
 
 /** Where the body of a message being accepted is. */
 export type BodySource =
@@ -112,22 +113,38 @@ export class MessageFiles {
   }
 
   /** Header and envelope; absent when the file is missing or damaged. */
-  async rest(entry: Entry): Promise<Lookup<{ readonly envelope: Envelope; readonly header: Buffer }>> {
-    const { place } = entry;
+  rest(entry: Entry): Promise<Lookup<{ readonly envelope: Envelope; readonly header: Buffer }>> {
+    return this.#rest(entry.place, true);
+  }
+
+  /** A message by what is left of its record, whatever the checksums say; absent when it cannot be read. */
+  async salvage(place: FilePlace): Promise<Lookup<Content>> {
+    const rest = await this.#rest(place, false);
+    return rest.kind === "found" ? found({ ...rest.value, body: this.#bodyAt(place) }) : rest;
+  }
+
+  async #rest(
+    place: FilePlace,
+    checked: boolean,
+  ): Promise<Lookup<{ readonly envelope: Envelope; readonly header: Buffer }>> {
     const opened = await this.#disk.open(this.path(place.slot), "read");
     if (!opened.ok) return opened.error.code === "ENOENT" ? ABSENT : tempfail(opened.error.code);
     const wanted = place.headerBytes + place.envelopeBytes;
     const got = await opened.value.read(place.bodyBytes, wanted);
     await opened.value.close();
     if (!got.ok) return tempfail(`${got.error.operation}: ${got.error.code}`);
-    if (got.value.length !== wanted || crc32(got.value, 0) !== place.restSum) return ABSENT;
+    if (got.value.length !== wanted) return ABSENT;
+    if (checked && crc32(got.value, 0) !== place.restSum) return ABSENT;
     const envelope = decodeEnvelope(got.value.subarray(place.headerBytes));
     if (!envelope.ok) return ABSENT;
     return found({ envelope: envelope.value, header: got.value.subarray(0, place.headerBytes) });
   }
 
   body(entry: Entry): FileBody {
-    const { slot, bodyBytes, eightBit } = entry.place;
+    return this.#bodyAt(entry.place);
+  }
+
+  #bodyAt({ slot, bodyBytes, eightBit }: FilePlace): FileBody {
     return new FileBody(this.#disk, this.path(slot), bodyBytes, eightBit);
   }
 

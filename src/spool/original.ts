@@ -43,27 +43,47 @@ export class Originals {
 
   async #copy(notice: Notice, original: Body): Promise<BodySource | null> {
     if (!this.#store.room.has(original.size)) return null;
-    const opened = await this.#store.openBody(true);
-    if (!opened.ok) return null;
-    const file: BodyFile = opened.value;
-    await file.put(notice.before);
-    const read = await quotedTo(original, (piece) => file.put(piece));
-    await file.put(notice.after);
-    if (read && file.error === null) return { kind: "file", file };
-    await this.#store.dropBody(file);
-    return null;
+    return filled(this.#store, async (file) => {
+      await file.put(notice.before);
+      const read = await quotedTo(original, (piece) => file.put(piece));
+      await file.put(notice.after);
+      return read;
+    });
   }
 }
 
-/** Gives the body on, quoted; false when it could not be read to its end. */
-async function quotedTo(body: Body, take: (piece: Buffer) => Promise<void> | undefined): Promise<boolean> {
-  const quoter = new FromQuoter();
+/** A copy of a body in a new file; null when it cannot be read or has no room. */
+export function copied(store: Store, body: Body): Promise<BodySource | null> {
+  return filled(store, (file) => givenTo(body, (piece) => file.put(piece)));
+}
+
+/** A new file with what `fill` puts into it; null, and no file, when that is not all. */
+async function filled(store: Store, fill: (file: BodyFile) => Promise<boolean>): Promise<BodySource | null> {
+  const opened = await store.openBody(true);
+  if (!opened.ok) return null;
+  const file = opened.value;
+  if ((await fill(file)) && file.error === null) return { kind: "file", file };
+  await store.dropBody(file);
+  return null;
+}
+
+type Take = (piece: Buffer) => Promise<void> | undefined;
+
+/** Gives the body on; false when it could not be read to its end. */
+async function givenTo(body: Body, take: Take): Promise<boolean> {
   try {
-    for await (const chunk of body.chunks()) await take(quoter.push(chunk));
+    for await (const chunk of body.chunks()) await take(chunk);
+    return true;
   } catch (e) {
     if (e instanceof BodyUnreadable) return false;
     throw e;
   }
-  await take(quoter.end());
-  return true;
+}
+
+/** The same with its From lines quoted. */
+async function quotedTo(body: Body, take: Take): Promise<boolean> {
+  const quoter = new FromQuoter();
+  const read = await givenTo(body, (piece) => take(quoter.push(piece)));
+  if (read) await take(quoter.end());
+  return read;
 }

@@ -1,4 +1,4 @@
-// The folder of damaged records: each file is one line of JSON (name, reason) and then the bytes as they were found.
+// The folder of damaged records: each file is one line of JSON (name, reason, number of the large message's file) and then the bytes as they were found.
 // The same damage has the same name at every start, so recovering twice leaves one file. What has a name ending in .new
 // was being written when the power failed, and is written again. A name ending in .done is an empty file: somebody has dealt with
 // that damage, which the log still holds until its segment is used again.
@@ -7,6 +7,7 @@ import { QUARANTINE_FILES_MAX } from "../base/limits.ts";
 import { ok, type Result } from "../base/result.ts";
 import type { Disk, DiskError } from "../sys/disk.ts";
 import type { Damage } from "./recovery.ts";
+import { slotIn } from "./salvage.ts";
 
 export interface DamagedItem {
   readonly name: string;
@@ -17,18 +18,39 @@ export interface DamagedItem {
 export class Quarantine {
   readonly #disk: Disk;
   readonly #folder: string;
-  #names: Set<string>;
+  /** Names with the file that each keeps from being used again, 0: none. */
+  readonly #names: Map<string, number>;
   readonly #done: Set<string>;
 
-  constructor(disk: Disk, folder: string, names: readonly string[], done: readonly string[]) {
+  constructor(
+    disk: Disk,
+    folder: string,
+    names: ReadonlyMap<string, number> = new Map(),
+    done: readonly string[] = [],
+  ) {
     this.#disk = disk;
     this.#folder = folder;
-    this.#names = new Set(names);
+    this.#names = new Map(names);
     this.#done = new Set(done);
   }
 
   get count(): number {
     return this.#names.size;
+  }
+
+  /** Files of large messages that damaged records point to. */
+  get slots(): readonly number[] {
+    return [...this.#names.values()].filter((slot) => slot > 0);
+  }
+
+  /** The file that this damaged record points to, 0 for none. */
+  slotOf(name: string): number {
+    return this.#names.get(name) ?? 0;
+  }
+
+  /** Somebody has dealt with it. */
+  isDone(name: string): boolean {
+    return this.#done.has(name);
   }
 
   /** Keeps the bytes; "known" when they are kept already, "full" when there are too many. */
@@ -38,7 +60,9 @@ export class Quarantine {
     const path = `${this.#folder}/${damage.name}`;
     const opened = await this.#disk.open(`${path}.new`, "create");
     if (!opened.ok) return opened;
-    const head = Buffer.from(`${JSON.stringify({ name: damage.name, reason: damage.reason })}\n`);
+    const slot = keptSlot(damage);
+    const { name, reason } = damage;
+    const head = Buffer.from(`${JSON.stringify({ name, reason, ...(slot === 0 ? {} : { slot }) })}\n`);
     let done = await opened.value.write([head, damage.bytes], 0);
     if (done.ok) done = await opened.value.sync("quarantined bytes before their name");
     await opened.value.close();
@@ -48,7 +72,7 @@ export class Quarantine {
       await this.#disk.unlink(`${path}.new`);
       return done;
     }
-    this.#names.add(damage.name);
+    this.#names.set(damage.name, slot);
     return ok("kept");
   }
 
@@ -61,12 +85,12 @@ export class Quarantine {
     await opened.value.close();
     if (!content.ok) return null;
     const end = content.value.indexOf(10);
-    return { reason: reasonOf(content.value.subarray(0, end)), bytes: content.value.subarray(end + 1) };
+    return { ...headOf(content.value.subarray(0, end)), bytes: content.value.subarray(end + 1) };
   }
 
   async list(): Promise<readonly DamagedItem[]> {
     const items: DamagedItem[] = [];
-    for (const name of this.#names) {
+    for (const name of this.#names.keys()) {
       const item = await this.read(name);
       if (item !== null) items.push({ name, reason: item.reason, bytes: item.bytes.length });
     }
@@ -97,14 +121,33 @@ export class Quarantine {
   }
 }
 
-function reasonOf(line: Buffer): string {
+/** What was cut off by a power failure was never promised: its file is not kept. */
+export function keptSlot(damage: Damage): number {
+  return damage.last ? 0 : slotIn(damage.bytes);
+}
+
+function headOf(line: Buffer): { readonly reason: string; readonly slot: number } {
   try {
     const json: unknown = JSON.parse(line.toString("utf8"));
-    if (typeof json === "object" && json !== null && "reason" in json) return String(json.reason);
+    if (typeof json === "object" && json !== null && "reason" in json) {
+      const slot = "slot" in json && Number.isSafeInteger(json.slot) ? Number(json.slot) : 0;
+      return { reason: String(json.reason), slot };
+    }
   } catch (e) {
     if (!(e instanceof SyntaxError)) throw e;
   }
-  return "unknown";
+  return { reason: "unknown", slot: 0 };
+}
+
+/** The first line of a file in quarantine is never longer. */
+const HEAD_BYTES_MAX = 1024;
+
+async function slotOnDisk(disk: Disk, path: string): Promise<number> {
+  const opened = await disk.open(path, "read");
+  if (!opened.ok) return 0;
+  const start = await opened.value.read(0, HEAD_BYTES_MAX);
+  await opened.value.close();
+  return start.ok ? headOf(start.value.subarray(0, Math.max(0, start.value.indexOf(10)))).slot : 0;
 }
 
 /** Opens the folder and removes what was half written. */
@@ -116,13 +159,13 @@ export async function openQuarantine(disk: Disk, folder: string): Promise<Result
     if (!named.ok) return named;
   }
   const all = new Set(listed.value);
-  const names: string[] = [];
+  const names = new Map<string, number>();
   const done: string[] = [];
   for (const name of listed.value) {
     if (name.endsWith(".done")) done.push(name.slice(0, -".done".length));
     // Half written, or dealt with and not yet gone.
     else if (name.endsWith(".new") || all.has(`${name}.done`)) await disk.unlink(`${folder}/${name}`);
-    else names.push(name);
+    else names.set(name, await slotOnDisk(disk, `${folder}/${name}`));
   }
   return ok(new Quarantine(disk, folder, names, done));
 }

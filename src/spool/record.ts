@@ -22,6 +22,8 @@ export const RECORD = {
 
 /** Version of the payload forms; other versions are quarantined, never guessed at. */
 export const FORMAT_VERSION = 1;
+/** Where in a record its type is. */
+export const RECORD_TYPE_AT = 12;
 export const RECORD_HEAD_BYTES = 32;
 export const RECORD_TAIL_BYTES = 4;
 export const SEGMENT_HEAD_BYTES = 4096;
@@ -158,7 +160,7 @@ function decodeHead(segment: Buffer, at: number, salt: Buffer, epoch: number): H
   if (salt.compare(segment, at, at + SALT_BYTES) !== 0) return null;
   if (segment.readUInt32LE(at + 24) !== crc32(segment.subarray(at, at + 24), epoch >>> 0)) return null;
   return {
-    type: segment.readUInt8(at + 12),
+    type: segment.readUInt8(at + RECORD_TYPE_AT),
     more: (segment.readUInt8(at + 13) & FLAG_MORE) !== 0,
     continued: (segment.readUInt8(at + 13) & FLAG_CONTINUED) !== 0,
     batch: segment.readUInt32LE(at + 8),

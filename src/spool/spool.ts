@@ -14,13 +14,14 @@ import { type DraftHost, MemoryBudget, ReceivedDraft } from "./draft.ts";
 import type { Delivery, Entry } from "./entry.ts";
 import { priorityFrom, priorityOf } from "./entry.ts";
 import type { Draft, Intake, Verdict } from "./intake.ts";
-import { Interactive } from "./interactive.ts";
+import { Interactive, type Offer } from "./interactive.ts";
 import type { Mailer } from "./mailer.ts";
 import { type NoticeNames, Notices } from "./notices.ts";
+import { copied, inMemory } from "./original.ts";
 import type { DamagedItem } from "./quarantine.ts";
 import { refusalFor } from "./room.ts";
 import type { Router } from "./router.ts";
-import { salvage } from "./salvage.ts";
+import { type Salvaged, salvage } from "./salvage.ts";
 import { type RunReport, Schedule } from "./schedule.ts";
 import { recipientsOf, type Selector, selects } from "./selector.ts";
 import type { Settings } from "./settings.ts";
@@ -379,7 +380,7 @@ export class Spool implements Intake {
 
   /** Forgets a damaged record. */
   discardDamaged(name: string): Promise<boolean> {
-    return this.#store.quarantine.remove(name);
+    return this.#store.dismiss(name);
   }
 
   /**
@@ -391,20 +392,32 @@ export class Spool implements Intake {
     if (item === null) return err(`${name}: no such damaged record`);
     const saved = salvage(item.bytes);
     if (saved === null) return err(`${name}: no whole message can be read from it (${item.reason})`);
-    const { envelope, header, body, eightBit } = saved;
+    const content = await this.#contentOf(saved);
+    if (content === null) return err(`${name}: no whole message can be read from it (${item.reason})`);
+    const { envelope, header, body, eightBit } = content;
     const { quarantine: _old, ...free } = envelope;
     const accepted = await this.#store.accept({
       id: this.#store.newId(),
       envelope: hold === "" ? free : { ...free, quarantine: hold },
       header,
-      body: { kind: "memory", pieces: [body], bytes: body.length },
+      body,
       eightBit,
     });
     if (!accepted.ok) return err(`${accepted.error.operation}: ${accepted.error.code}`);
     this.#deps.log.line(1, `${accepted.value.id}: from damaged record ${name}: ${item.reason}`);
-    await this.#store.quarantine.remove(name);
+    await this.#store.dismiss(name);
     this.#fresh(accepted.value);
     return ok(accepted.value.id);
+  }
+
+  /** What can be had of a damaged message; a large body is copied into a file of its own. */
+  async #contentOf(saved: Salvaged): Promise<Omit<Offer, "id"> | null> {
+    if (saved.kind === "whole") return { ...saved, body: inMemory([saved.body]) };
+    const content = await this.#store.salvageFile(saved.place);
+    if (content.kind !== "found") return null;
+    const { envelope, header, body } = content.value;
+    const copy = await copied(this.#store, body);
+    return copy === null ? null : { envelope, header, body: copy, eightBit: body.eightBit };
   }
 
   figures(): SpoolFigures {

@@ -25,18 +25,19 @@ import {
   encodeEnvelope,
   encodeGlobal,
   encodeOutcome,
-  encodeProgress,
 } from "./codec.ts";
+import { finishDraft, progressDrafts } from "./drafts.ts";
 import type { Content, Entry } from "./entry.ts";
 import { describe, Fold } from "./fold.ts";
-import { ID_BYTES, idMaker } from "./identity.ts";
+import { idMaker } from "./identity.ts";
 import { SegmentLog } from "./log.ts";
 import { MessageFiles } from "./messagefile.ts";
 import { noDisk } from "./nodisk.ts";
-import { openQuarantine, Quarantine } from "./quarantine.ts";
+import { keptSlot, openQuarantine, Quarantine } from "./quarantine.ts";
 import { type Draft, draftOf, RECORD } from "./record.ts";
 import { type Damage, recoverLog } from "./recovery.ts";
 import { NO_SPACE, Room, refusalFor } from "./room.ts";
+import type { FilePlace } from "./salvage.ts";
 import { segmentBytesFor } from "./segment.ts";
 
 export interface StoreDeps {
@@ -67,6 +68,8 @@ export class Store {
   readonly #files: MessageFiles;
   readonly #deps: StoreDeps;
   readonly #boot: number;
+  /** Files that only damaged records point to. */
+  readonly #kept = new Set<number>();
   #log: SegmentLog;
   #suspended: ReadonlySet<string>;
   #closing = false;
@@ -151,23 +154,17 @@ export class Store {
   static without(deps: StoreDeps, trouble: DiskError): Store {
     const disk = noDisk(trouble);
     const around = { ...deps, disk };
-    return new Store(
-      around,
-      new Fold(() => undefined),
-      new Quarantine(disk, deps.folder, [], []),
-      0,
-      (self) => {
-        const { clock, entropy, folder } = deps;
-        const quiet = { onTurn: () => undefined, onTrouble: () => undefined, opening: () => self.#global() };
-        const sizes = { segmentBytes: SEGMENT_BYTES_MIN, keepFreeBytes: 0 };
-        return new SegmentLog({ disk, clock, entropy, folder, ...sizes, ...quiet, trouble }, [], [], 1);
-      },
-    );
+    return new Store(around, new Fold(() => undefined), new Quarantine(disk, deps.folder), 0, (self) => {
+      const { clock, entropy, folder } = deps;
+      const quiet = { onTurn: () => undefined, onTrouble: () => undefined, opening: () => self.#global() };
+      const sizes = { segmentBytes: SEGMENT_BYTES_MIN, keepFreeBytes: 0 };
+      return new SegmentLog({ disk, clock, entropy, folder, ...sizes, ...quiet, trouble }, [], [], 1);
+    });
   }
 
   async #start(damages: readonly Damage[], stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
     for (const entry of this.entries.values()) this.#log.hold(entry.place.location, costOf(entry));
-    const files = await this.#claimFiles(stated);
+    const files = await this.#claimFiles(stated, damages);
     if (!files.ok) return files;
     for (const damage of damages) await this.#damaged(damage);
     const started = await this.#log.start();
@@ -185,9 +182,16 @@ export class Store {
   }
 
   /** Large messages: files of no message go, those that are missing or damaged are told of. */
-  async #claimFiles(stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
-    const slots = [...this.entries.values()].filter((e) => e.place.inFile).map((e) => e.place.slot);
-    const claimed = await this.#files.claim(new Set(slots));
+  async #claimFiles(
+    stated: ReadonlySet<string>,
+    damages: readonly Damage[],
+  ): Promise<Result<true, DiskError>> {
+    const owned = new Set<number>();
+    for (const { place } of this.entries.values()) if (place.inFile) owned.add(place.slot);
+    const fresh = damages.filter((d) => !this.quarantine.isDone(d.name)).map(keptSlot);
+    for (const slot of [...this.quarantine.slots, ...fresh])
+      if (slot > 0 && !owned.has(slot)) this.#kept.add(slot);
+    const claimed = await this.#files.claim(new Set([...owned, ...this.#kept]));
     if (!claimed.ok) return claimed;
     for (const entry of [...this.entries.values()]) {
       if (!entry.place.inFile) continue;
@@ -211,6 +215,19 @@ export class Store {
     if (kept.ok && kept.value === "known") return;
     const what = kept.ok ? kept.value : `not kept: ${kept.error.code}`;
     this.#deps.log.line(1, `queue: damaged record ${damage.name}: ${reason} (${what})`);
+  }
+
+  /** The large message that a damaged record points to; absent when its file is not there, or another message has it. */
+  salvageFile(place: FilePlace): Promise<Lookup<Content>> {
+    return this.#kept.has(place.slot) ? this.#files.salvage(place) : Promise.resolve(ABSENT);
+  }
+
+  /** Somebody has dealt with a damaged record: its bytes go, and the file that only it pointed to. */
+  async dismiss(name: string): Promise<boolean> {
+    const slot = this.quarantine.slotOf(name);
+    if (!(await this.quarantine.remove(name))) return false;
+    if (this.#kept.delete(slot)) this.#told(await this.#files.remove(slot));
+    return true;
   }
 
   get suspended(): ReadonlySet<string> {
@@ -305,7 +322,8 @@ export class Store {
     const entry = newEntry(message, facts);
     const appended = this.#log.append(draftOf(RECORD.accept, pieces), "accept", costOf(entry));
     // Shares the batch; when it is lost alone, the window of duplicates is what any mark has.
-    if (message.progress !== undefined) void this.#appendAll(this.#progressDrafts(entry), "mark");
+    if (message.progress !== undefined)
+      void this.#appendAll(progressDrafts(entry, this.#log.payloadBytesMax), "mark");
     const done = await appended;
     if (!done.ok) {
       // The record may be on flash all the same (a failed sync says nothing): tell recovery that it is void.
@@ -321,7 +339,7 @@ export class Store {
 
   /** The mark of a refused message; what it pointed to stays until the mark is durable. */
   async #void(entry: Entry): Promise<void> {
-    const done = await this.#log.append(this.#finishDraft(entry.id), "mark");
+    const done = await this.#log.append(finishDraft(entry.id), "mark");
     if (done.ok) await this.#giveBack(entry);
   }
 
@@ -369,20 +387,6 @@ export class Store {
     });
   }
 
-  #progressDrafts(entry: Entry): Draft[] {
-    const whole = encodeProgress(entry.id, entry, entry.deliveries);
-    const max = this.#log.payloadBytesMax;
-    if (whole.length <= max) return [draftOf(RECORD.progress, [whole])];
-    const drafts: Draft[] = [];
-    const id = whole.subarray(0, ID_BYTES);
-    for (let at = ID_BYTES; at < whole.length; at += max - ID_BYTES) {
-      const part = whole.subarray(at, at + max - ID_BYTES);
-      const more = at + part.length < whole.length;
-      drafts.push(draftOf(RECORD.progress, [id, part], more, at > ID_BYTES));
-    }
-    return drafts;
-  }
-
   /**
    * Writes the state of a message as it is now; resolves when it is durable. What is only good to know (not `needed`) is left out
    * on a full disk, where the room is kept for what is done.
@@ -392,7 +396,7 @@ export class Store {
     const kind = urgent ? "urgent" : "mark";
     let drafts: Draft[];
     if (entry.deliveries !== null && !entry.expansionStored) {
-      drafts = this.#progressDrafts(entry);
+      drafts = progressDrafts(entry, this.#log.payloadBytesMax);
       entry.expansionStored = true;
     } else {
       const changed = [...new Set(entry.changed)].flatMap((index) => entry.deliveries?.[index] ?? []);
@@ -400,7 +404,7 @@ export class Store {
       drafts =
         delta.length <= this.#log.payloadBytesMax
           ? [draftOf(RECORD.outcome, [delta])]
-          : this.#progressDrafts(entry);
+          : progressDrafts(entry, this.#log.payloadBytesMax);
     }
     entry.changed.length = 0;
     await this.#appendAll(drafts, kind);
@@ -410,10 +414,6 @@ export class Store {
   async #appendAll(drafts: readonly Draft[], kind: "mark" | "urgent"): Promise<boolean> {
     const results = await Promise.all(drafts.map((draft) => this.#log.append(draft, kind)));
     return results.every((result) => result.ok);
-  }
-
-  #finishDraft(id: string): Draft {
-    return draftOf(RECORD.finish, [Buffer.from(id, "latin1")]);
   }
 
   /** Marks that the message is about to be tried; resolves when the mark is durable. */
@@ -430,7 +430,7 @@ export class Store {
     this.entries.delete(entry.id);
     // A copy that is on its way must not come after the mark.
     if (entry.moving !== null) await entry.moving;
-    const done = await this.#log.append(this.#finishDraft(entry.id), "mark");
+    const done = await this.#log.append(finishDraft(entry.id), "mark");
     if (!done.ok) return;
     this.#log.drop(entry.place.location, costOf(entry));
     await this.#giveBack(entry);
@@ -490,7 +490,7 @@ export class Store {
     }
     if (entry.finishing) return;
     const appended = this.#log.append(draftOf(RECORD.accept, pieces), "mark", costOf(entry));
-    const stated = this.#appendAll(this.#progressDrafts(entry), "mark");
+    const stated = this.#appendAll(progressDrafts(entry, this.#log.payloadBytesMax), "mark");
     const done = await appended;
     if (!done.ok || !(await stated)) return;
     place.location = done.value;

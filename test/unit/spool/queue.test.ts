@@ -468,6 +468,63 @@ test("each damaged message costs only itself, and is kept with a reason", async 
   assert.equal((await last.spool.damaged()).length, 0, "it does not come back");
 });
 
+/** The disk after a byte of the accept record of `id` was turned, so many bytes into its payload. */
+function withRecordDamaged(w: World, id: string, byte: number): Map<string, Buffer> {
+  const image = new Map(w.disk.strict());
+  for (const [path, content] of image) {
+    const at = content.indexOf(id);
+    if (!path.includes("/log/") || at < 0) continue;
+    const changed = Buffer.from(content);
+    changed[at + byte] = (changed[at + byte] ?? 0) ^ 1;
+    image.set(path, changed);
+  }
+  return image;
+}
+
+for (const { name, byte, back } of [
+  { name: "its time of arrival", byte: 17, back: true },
+  { name: "the checksum of its body", byte: 48, back: true },
+  { name: "the number of its file", byte: 56, back: false },
+])
+  test(`a large message whose record is damaged (${name}): its file is kept, and the message ${back ? "can be sent after all" : "is not taken for another"}`, async () => {
+    const w = await world({ DeliveryMode: "queueonly" });
+    const lost = await w.send("amy@example.net", {}, LARGE);
+    for (let n = 0; n < 3; n++) await w.send(`u${n}@example.net`, {}, LARGE.replaceAll("dots", `d${n}`));
+    const next = await w.reboot(0, withRecordDamaged(w, lost.kind === "accepted" ? lost.id : "", byte));
+    assert.equal(next.spool.list().length, 3);
+    // New large messages must not take the file, nor those of a later start.
+    for (let n = 3; n < 6; n++) await next.send(`u${n}@example.net`, {}, LARGE.replaceAll("dots", `d${n}`));
+    await next.flush();
+    assert.equal(next.sent.length, 6);
+    await next.clock.pass(300);
+    const again = await next.reboot();
+    for (let n = 0; n < 3; n++) await again.send(`v${n}@example.net`, {}, LARGE.replaceAll("dots", `e${n}`));
+    const [item] = await again.spool.damaged();
+    const id = await again.spool.reinject(item?.name ?? "", "");
+    assert.equal(id.ok, back, id.ok ? id.value : id.error);
+    await again.flush();
+    const amy = again.sent.filter((s) => s.recipients.includes("amy@example.net"));
+    assert.deepEqual(
+      amy.map((s) => s.body === LARGE),
+      back ? [true] : [],
+    );
+    if (!back) assert.ok(await again.spool.discardDamaged(item?.name ?? ""));
+    assert.deepEqual(await again.spool.damaged(), []);
+    await again.clock.pass(300);
+    const last = await again.reboot();
+    assert.deepEqual([last.spool.list(), await last.spool.damaged()], [[], []]);
+  });
+
+test("a large message that a power failure cut off keeps no file", async () => {
+  const w = await world({ DeliveryMode: "queueonly" });
+  const lost = await w.send("amy@example.net", {}, LARGE);
+  const next = await w.reboot(0, withRecordDamaged(w, lost.kind === "accepted" ? lost.id : "", 17));
+  assert.equal(next.spool.list().length, 0);
+  const [item] = await next.spool.damaged();
+  assert.match(item?.reason ?? "", /end of the log/);
+  assert.ok(!(await next.spool.reinject(item?.name ?? "", "")).ok);
+});
+
 test("a large message whose file is damaged is held, never delivered", async () => {
   const w = await world({ DeliveryMode: "queueonly" });
   await w.send("amy@example.net", {}, `${"x".repeat(300_000)}\r\n`);
