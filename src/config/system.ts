@@ -118,7 +118,10 @@ function queueGroup(call: M4Call, state: McState): undefined {
   if (!/^[A-Za-z][\w-]*$/.test(name)) state.error(call.place, `QUEUE_GROUP: "${name}" is not a name`);
   else if (state.queueGroups.some((group) => group.name === name))
     state.error(call.place, `QUEUE_GROUP(${name}) already included`);
-  else state.queueGroups.push({ name, equates: equates.join(", ") });
+  else {
+    state.queueGroups.push({ name, equates: equates.join(", ") });
+    state.warn(call.place, `QUEUE_GROUP(${name}) has no effect: there is one queue, for all mail alike`);
+  }
   return undefined;
 }
 
