@@ -157,7 +157,7 @@ export class AuthExchange {
     const failures = ++session.authFailures;
     const waitMs = session.guesses.failed(session.client.address);
     this.#log(reason);
-    await session.sleep(waitMs);
+    await session.pay(waitMs);
     if (session.closed) return;
     session.answer(535, "5.7.0", "authentication failed");
     if (failures >= AUTH_FAILURES_MAX) session.tooManyBad();

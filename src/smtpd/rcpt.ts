@@ -17,7 +17,7 @@ export function rcptVerb(session: Session, argument: string): Promise<void> | un
   if (limit > 0 && session.badRecipients >= limit) {
     if (session.badRecipients === limit)
       session.log(6, `${session.who}: Possible SMTP RCPT flood, throttling.`);
-    return session.sleep(THROTTLE_MS).then(() => (session.closed ? undefined : receive(session, argument)));
+    return session.pay(THROTTLE_MS).then(() => (session.closed ? undefined : receive(session, argument)));
   }
   return receive(session, argument);
 }

@@ -81,6 +81,8 @@ export class Session {
   #commands = 0;
   readonly #patience: Patience;
   #sleepers = new Set<() => void>();
+  /** Waits under way that the client has brought upon itself. */
+  #fines = 0;
   /** policy.connect() was asked, so policy.closed() is owed. */
   #counted = false;
   #arrived: (() => void) | null = null;
@@ -124,10 +126,14 @@ export class Session {
     this.#run();
   }
 
-  /** The peer will send no more. What it sent is still answered, except an unfinished line or message. */
+  /**
+   * The peer will send no more. What it sent is still answered, except an unfinished line or message, and except what it has to wait
+   * for because it asked too much: nobody holds a connection open that way by leaving.
+   */
   end(): void {
     this.#ended = true;
-    if (!this.#busy) this.#run();
+    if (this.#fines > 0) this.#lostInput();
+    else if (!this.#busy) this.#run();
   }
 
   /** The peer has read what was waiting. */
@@ -244,6 +250,19 @@ export class Session {
     });
   }
 
+  /** sleep() as the price of what the client did: a client that has left, or leaves meanwhile, is not waited for. */
+  async pay(ms: number): Promise<void> {
+    if (this.closed) return;
+    this.flush();
+    if (this.#ended) {
+      this.#lostInput();
+      return;
+    }
+    this.#fines++;
+    await this.sleep(ms);
+    this.#fines--;
+  }
+
   /** Waits `ms` or until the client says something; true when it did (greet_pause). */
   async listen(ms: number): Promise<boolean> {
     if (this.inputWaiting) return true;
@@ -264,7 +283,7 @@ export class Session {
       this.tooManyBad();
       return null;
     }
-    return this.sleep(wait);
+    return this.pay(wait);
   }
 
   /** Drops the transaction (RSET, HELO, an ending of DATA). */

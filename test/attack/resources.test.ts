@@ -139,6 +139,33 @@ describe("clients that cost", () => {
     await empty(stage, 10_000);
   });
 
+  const COSTLY: readonly (readonly [string, string])[] = [
+    ["NOOPs", `${"NOOP\r\n".repeat(30)}QUIT\r\n`],
+    ["HELOs, one by one", "HELO c.test\r\n"],
+    ["refused recipients", `EHLO c.test\r\n`],
+  ];
+  for (const [what, bytes] of COSTLY)
+    it(`RES-07: a client that leaves while it has to wait for its ${what} is not waited for`, async () => {
+      const stage = stageOf({ options: { BadRcptThrottle: 1 } });
+      const port = await listen(stage);
+      const talk = dial(port);
+      await talk.reply();
+      talk.send(bytes);
+      if (what.startsWith("HELO"))
+        for (let n = 0; n < 3; n++) {
+          await wait(50);
+          talk.send(bytes);
+        }
+      if (what.startsWith("refused")) {
+        await talk.reply();
+        talk.send(`MAIL FROM:<a@c.test>\r\n${"RCPT TO:<unknown@g.test>\r\n".repeat(60)}`);
+      }
+      await wait(200);
+      assert.equal(stage.smtpd.stats.connections, 1);
+      talk.stream.end();
+      await empty(stage, 500);
+    });
+
   it("RES-11: a reset at every point leaves nothing behind", async () => {
     const stage = stageOf();
     const port = await listen(stage);

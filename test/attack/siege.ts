@@ -3,9 +3,10 @@
 // has memory stayed within its bound?
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import { freePort, Gateway, send, until } from "../flow/gateway.ts";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { Client, delay, freePort, Gateway, send, until } from "../flow/gateway.ts";
 
 /** One transaction that the next hop took, as it came over the wire. */
 export interface Taken {
@@ -25,6 +26,8 @@ export class Recorder {
   /** Keeps the messages themselves; a count is enough for floods. */
   keep = true;
   count = 0;
+  /** Sees the bytes as they come. */
+  watch: (chunk: Buffer) => void = () => undefined;
   port = 0;
   #server: Server | null = null;
   readonly #sockets = new Set<Socket>();
@@ -65,6 +68,7 @@ export class Recorder {
     };
     socket.on("data", (chunk: Buffer) => {
       if (this.keep) this.heard.push(chunk);
+      this.watch(chunk);
       let rest = Buffer.concat([text, chunk]);
       text = Buffer.alloc(0);
       while (rest.length > 0) {
@@ -106,11 +110,24 @@ export class Recorder {
   }
 }
 
+/** How a board runs the program: its options of V8, and one arena of the C library. */
+const ENVIRONMENT = { MALLOC_ARENA_MAX: "1" };
+const AS_ON_A_BOARD = ["--max-semi-space-size=2"];
+
+export interface SiegeOptions {
+  /** Lines of sendmail.mc before its features. */
+  readonly more?: string;
+  readonly files?: Readonly<Record<string, string>>;
+  /** Words in front of the program, and options of V8 besides those of a board. */
+  readonly before?: readonly string[];
+  readonly flags?: readonly string[];
+}
+
 export function mc(port: number, more = ""): string {
   return `OSTYPE(\`linux')dnl
 define(\`confDOMAIN_NAME', \`gw.test')dnl
 define(\`confTO_IDENT', \`0')dnl
-define(\`confCONNECTION_RATE_THROTTLE', \`0')dnl
+define(\`confMCI_CACHE_TIMEOUT', \`2s')dnl
 ${more}FEATURE(\`mailertable')dnl
 FEATURE(\`access_db')dnl
 FEATURE(\`nocanonify')dnl
@@ -138,17 +155,14 @@ export class Siege {
     this.gateway = new Gateway(name);
   }
 
-  /** A gateway that relays gw2.test to the recorder for clients of 127.0.0.1; `more`: lines for sendmail.mc. */
-  static async start(
-    name: string,
-    more = "",
-    files: Readonly<Record<string, string>> = {},
-    environment: NodeJS.ProcessEnv = {},
-  ): Promise<Siege> {
+  /** A gateway that relays gw2.test to the recorder for clients of 127.0.0.1. */
+  static async start(name: string, options: SiegeOptions = {}): Promise<Siege> {
     const siege = new Siege(name);
     const { gateway, hop } = siege;
+    const { more = "", files = {}, before = [], flags = [] } = options;
     await hop.start();
     gateway.port = await freePort();
+    gateway.command = [...before, process.execPath, ...AS_ON_A_BOARD, ...flags];
     gateway.write({
       "sendmail.mc": mc(gateway.port, more),
       mailertable: `gw2.test\tsmtp:[127.0.0.1]:${hop.port}\n`,
@@ -157,7 +171,7 @@ export class Siege {
       aliases: "postmaster: root\nMAILER-DAEMON: postmaster\nroot: root@gw2.test\n",
       ...files,
     });
-    await gateway.start(["-q1s"], environment);
+    await gateway.start(["-q1s"], ENVIRONMENT);
     await siege.good();
     siege.#before = siege.figures();
     return siege;
@@ -167,7 +181,7 @@ export class Siege {
   async restart(between: () => Promise<void> = async () => undefined, options = ["-q1s"]): Promise<void> {
     await this.gateway.stop();
     await between();
-    await this.gateway.start(options);
+    await this.gateway.start(options, ENVIRONMENT);
     await this.good();
     this.#before = this.figures();
   }
@@ -179,6 +193,24 @@ export class Siege {
       rss: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024,
       files: readdirSync(`/proc/${pid}/fd`).length,
     };
+  }
+
+  /** What the gateway has open, most frequent first. */
+  #openFiles(): string {
+    const folder = `/proc/${this.gateway.pid}/fd`;
+    const names = readdirSync(folder).map((name) => {
+      try {
+        return readlinkSync(join(folder, name)).replace(/\[\d+\]$/, "");
+      } catch {
+        return "closed meanwhile";
+      }
+    });
+    const counts = new Map<string, number>();
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+    return [...counts]
+      .sort((a, b) => b[1] - a[1])
+      .map(([name, count]) => `${count} ${name}`)
+      .join(", ");
   }
 
   /** A message from a fresh connection is taken within two seconds. */
@@ -200,7 +232,11 @@ export class Siege {
     await this.good();
     const { files } = this.#before;
     // Connections that linger, and sessions with the next hop that are kept for a while, go by themselves.
-    await until(`open files are back at ${files}`, 20, () => this.figures().files <= files + 1);
+    await until(`open files are back at ${files}`, 30, () => this.figures().files <= files + 1).catch(
+      (e: unknown) => {
+        throw new Error(`${String(e)}: ${this.#openFiles()}`);
+      },
+    );
     const grown = this.figures().rss - this.#before.rss;
     assert.ok(grown <= growth, `resident memory grew by ${Math.round(grown / 1e6)} MB`);
     assert.doesNotMatch(this.gateway.output, /SYSERR|assertion/);
@@ -217,4 +253,67 @@ export class Siege {
     await this.gateway.remove();
     await this.hop.stop();
   }
+}
+
+/** Runs `attack` against a gateway of its own, asks the three questions, and leaves nothing behind. */
+export async function besieged(
+  name: string,
+  options: SiegeOptions & { readonly growth?: number },
+  attack: (siege: Siege) => Promise<void>,
+): Promise<void> {
+  const siege = await Siege.start(name, options);
+  try {
+    await attack(siege);
+    await siege.holds(options.growth);
+  } finally {
+    await siege.end();
+  }
+}
+
+/** The most resident memory that the gateway had while `work` ran, in bytes. */
+export async function peak(siege: Siege, work: Promise<unknown>): Promise<number> {
+  let most = 0;
+  let over = false;
+  const done = work.finally(() => {
+    over = true;
+  });
+  while (!over) {
+    most = Math.max(most, siege.figures().rss);
+    await Promise.race([delay(20), done.catch(() => undefined)]);
+  }
+  await done;
+  return most;
+}
+
+/** A socket on which nothing that happens is an error. */
+export function quiet(port: number): Socket {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  socket.on("error", () => socket.destroy());
+  socket.resume();
+  return socket;
+}
+
+/** Waits until each has been said something. */
+export async function greeted(sockets: readonly Socket[]): Promise<void> {
+  await Promise.all(
+    sockets.map((socket) => new Promise<void>((resolve) => socket.once("data", () => resolve()))),
+  );
+}
+
+/** A client that has come to where message bytes are wanted. */
+export async function toData(siege: Siege, ...rcpt: readonly string[]): Promise<Client> {
+  const client = new Client(siege.gateway.port);
+  await client.reply();
+  const to = rcpt.length === 0 ? ["b@gw2.test"] : rcpt;
+  for (const command of ["EHLO c.test", "MAIL FROM:<a@c.test>", ...to.map((r) => `RCPT TO:<${r}>`), "DATA"])
+    assert.match(await client.say(command), /^[23]/);
+  return client;
+}
+
+/** The next hop's copy of the message whose subject is `tag`. */
+export async function copyOf(siege: Siege, tag: string): Promise<Buffer> {
+  const taken = await until(`the next hop has ${tag}`, 60, () =>
+    siege.hop.taken.find((t) => t.wire.includes(`Subject: ${tag}\r\n`)),
+  );
+  return taken.wire;
 }

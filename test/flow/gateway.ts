@@ -179,6 +179,20 @@ export class Client {
     this.#socket.write(typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes);
   }
 
+  /** The same, as fast as it is taken. */
+  async pour(bytes: Buffer): Promise<void> {
+    if (this.#ended || this.#socket.write(bytes)) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#socket.off("drain", done);
+        this.#socket.off("close", done);
+        resolve();
+      };
+      this.#socket.on("drain", done);
+      this.#socket.on("close", done);
+    });
+  }
+
   close(): void {
     this.#socket.destroy();
   }
@@ -222,6 +236,8 @@ export class Gateway {
   readonly control: string;
   port = 0;
   output = "";
+  /** What runs the program: Node, with limits in front of it or options behind it. */
+  command: readonly string[] = [process.execPath];
   /** Who starts it; null: whoever runs the tests. */
   user: { readonly uid: number; readonly gid: number } | null = null;
   #process: ChildProcess | null = null;
@@ -260,7 +276,8 @@ export class Gateway {
   /** Starts `sendmail -bD`; resolves when it listens, throws with its output when it ends instead. */
   async start(more: readonly string[] = ["-q15m"], environment: NodeJS.ProcessEnv = {}): Promise<void> {
     this.output = "";
-    const child = spawn(process.execPath, [MAIN, "sendmail", ...this.options(), "-bD", ...more], {
+    const [program = "", ...before] = this.command;
+    const child = spawn(program, [...before, MAIN, "sendmail", ...this.options(), "-bD", ...more], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...environment },
       ...(this.user === null ? {} : { uid: this.user.uid, gid: this.user.gid, cwd: "/" }),
