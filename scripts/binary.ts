@@ -1,5 +1,5 @@
-// `make bundle`: build/<board>/postern, one file: the bundle and the addon inside Node, by @yao-pkg/pkg in SEA mode, with no
-// network. The packager has no option for a Node of one's own: it takes the archive that it would have downloaded from
+// `make bundle`: build/<board>/postern, one file: the bundle, its code cache and the addon inside Node, by @yao-pkg/pkg in its
+// simple SEA mode (no virtual file system: what is inside is four assets), with no network. The packager has no option for a Node of one's own: it takes the archive that it would have downloaded from
 // $HOME/.pkg-cache, so HOME is a folder of this build with the stripped Node in it (a three-part target asks no server for
 // versions, and the .ok file says that the archive was checked).
 
@@ -8,6 +8,7 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -15,6 +16,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
+import { ADDON_ASSET, asFunction, CACHE_ASSET, PROGRAM_ASSET } from "../src/sys/program.ts";
 import {
   type Architecture,
   architectureOf,
@@ -27,6 +29,9 @@ import {
 } from "./board.ts";
 import { checkBudget } from "./budget.ts";
 import { type Bundle, bundle } from "./bundle.ts";
+import { makeCodeCache } from "./codecache.ts";
+import type { BoardConfig } from "./features.ts";
+import { boardConfig } from "./kconfig.ts";
 import { nodeBinary, nodeVersion } from "./runtime.ts";
 
 const HOME = join(CACHE, "pkg");
@@ -54,21 +59,23 @@ async function provideNode(architecture: Architecture): Promise<void> {
   writeFileSync(`${archive}.ok`, "");
 }
 
-async function packageBundle(board: string, made: Bundle): Promise<string> {
+async function packageBundle(config: BoardConfig, made: Bundle): Promise<string> {
+  const { board } = config;
   const architecture = architectureOf(board);
   const target = join(outputOf(board), "postern");
   // The blob is made by the Node of this machine, which must be there in the packager's cache too.
   await provideNode(architecture);
   await provideNode(hostArchitecture());
-  writeFileSync(
-    join(made.folder, "package.json"),
-    JSON.stringify({
-      name: "postern",
-      version: "0.0.0",
-      bin: "main.cjs",
-      pkg: { assets: ["classic-level.node"] },
-    }),
-  );
+  const program = join(made.folder, PROGRAM_ASSET);
+  writeFileSync(program, asFunction(readFileSync(made.main, "latin1")), "latin1");
+  const cache = join(made.folder, CACHE_ASSET);
+  const addon = join(made.folder, ADDON_ASSET);
+  await makeCodeCache({ config, architecture, program, addon, cache });
+  const assets = JSON.stringify({
+    [PROGRAM_ASSET]: program,
+    [CACHE_ASSET]: cache,
+    [ADDON_ASSET]: addon,
+  });
   say(`packaging ${board}`);
   const packager = await execa(
     process.execPath,
@@ -81,9 +88,15 @@ async function packageBundle(board: string, made: Bundle): Promise<string> {
       `node${nodeVersion()}-linux-${architecture}`,
       "--output",
       `${target}.part`,
-      ".",
+      made.start,
     ],
-    { cwd: made.folder, env: { HOME, TMPDIR: "/tmp" }, all: true, reject: false, timeout: 300_000 },
+    {
+      cwd: made.folder,
+      env: { HOME, TMPDIR: "/tmp", POSTERN_ASSETS: assets },
+      all: true,
+      reject: false,
+      timeout: 300_000,
+    },
   );
   if (packager.exitCode !== 0 || !existsSync(`${target}.part`)) fail(`${packager.all}\nthe packager failed`);
   chmodSync(`${target}.part`, 0o755);
@@ -95,7 +108,7 @@ async function packageBundle(board: string, made: Bundle): Promise<string> {
 /** Builds the binary of a board. */
 export async function makeBinary(board: string): Promise<{ readonly path: string; readonly bundle: Bundle }> {
   const made = await bundle(board);
-  const path = await packageBundle(board, made);
+  const path = await packageBundle(await boardConfig(board), made);
   return { path, bundle: made };
 }
 

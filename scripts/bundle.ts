@@ -1,6 +1,7 @@
 // One CommonJS file of all that a board's binary runs: src/main.ts and its packages, by esbuild. CommonJS, because that is
 // what the packager starts without a detour. The LevelDB addon is resolved at build time to the one prebuilt file of the
-// board and lies beside the bundle. The metafile says which source files are in, and is what sizes are told from.
+// board and lies beside the bundle. The metafile says which source files are in, and is what sizes are told from. Beside it lies
+// what only the packaged binary has: its way in (src/packaged.ts).
 
 import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -17,11 +18,16 @@ const ADDON = "classic-level.node";
 /** The entry of every binary. */
 export const ENTRY = "src/main.ts";
 
+/** The way in of the packaged binary, which runs the bundle. */
+const WAY_IN = "src/packaged.ts";
+
 /** What a bundle consists of. */
 export interface Bundle {
   /** The folder of main.cjs, the addon and the licences. */
   readonly folder: string;
   readonly main: string;
+  /** The bundle of the packaged binary's way in. */
+  readonly start: string;
   readonly metafile: Metafile;
 }
 
@@ -56,6 +62,26 @@ function addon(): Plugin {
   };
 }
 
+/**
+ * nodemailer is here for what smtp-server takes of it, a logger. Its modules have no effect of their own, which its package.json
+ * does not say; the bundler then leaves out what nobody uses, an HTTP client among it.
+ */
+function pureNodemailer(): Plugin {
+  return {
+    name: "nodemailer",
+    setup(esbuild) {
+      esbuild.onResolve({ filter: /./ }, async (wanted) => {
+        if (wanted.pluginData === "resolving") return null;
+        if (!/^nodemailer(\/|$)/.test(wanted.path) && !wanted.importer.includes("/node_modules/nodemailer/"))
+          return null;
+        const { path, kind, importer, resolveDir } = wanted;
+        const found = await esbuild.resolve(path, { kind, importer, resolveDir, pluginData: "resolving" });
+        return { ...found, sideEffects: false };
+      });
+    },
+  };
+}
+
 /** Bundles for `board` into build/<board>/bundle. */
 export async function bundle(board: string): Promise<Bundle> {
   return bundleWith(await boardConfig(board), architectureOf(board), join(outputOf(board), "bundle"));
@@ -71,25 +97,42 @@ export async function bundleWith(
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   say(`bundling ${ENTRY} for ${config.board}`);
+  const start = join(folder, "start.cjs");
+  await compile(WAY_IN, start, []);
+  const result = await compile(ENTRY, main, [
+    featuresPlugin(config, packageJson.version),
+    addon(),
+    pureNodemailer(),
+  ]);
+  copyFileSync(prebuilt(architecture), join(folder, ADDON));
+  writeFileSync(join(folder, "metafile.json"), JSON.stringify(result.metafile));
+  checkBudget(config.board, "bundle", statSync(main).size);
+  return { folder: dirname(main), main, start, metafile: result.metafile };
+}
+
+async function compile(
+  entry: string,
+  outfile: string,
+  plugins: Plugin[],
+): Promise<{ readonly metafile: Metafile }> {
   const result = await build({
     absWorkingDir: ROOT,
-    entryPoints: [ENTRY],
-    outfile: main,
+    entryPoints: [entry],
+    outfile,
     bundle: true,
     platform: "node",
     target: "node26",
     format: "cjs",
+    // One byte is one character: the packaged binary reads its program so.
+    charset: "ascii",
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: "external",
     metafile: true,
     logLevel: "silent",
-    plugins: [featuresPlugin(config, packageJson.version), addon()],
+    plugins,
   }).catch((error: unknown) => fail(error instanceof Error ? error.message : String(error)));
   for (const { text, location } of result.warnings)
-    fail(`${location?.file ?? ENTRY}:${location?.line ?? 0}: ${text}`);
-  copyFileSync(prebuilt(architecture), join(folder, ADDON));
-  writeFileSync(join(folder, "metafile.json"), JSON.stringify(result.metafile));
-  checkBudget(config.board, "bundle", statSync(main).size);
-  return { folder: dirname(main), main, metafile: result.metafile };
+    fail(`${location?.file ?? entry}:${location?.line ?? 0}: ${text}`);
+  return result;
 }

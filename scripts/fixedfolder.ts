@@ -1,19 +1,18 @@
 // Loaded before the packager (`node --import`): it puts the path of its work folder into the binary, so the random name that
 // it asks for becomes a fixed one, and two builds of the same sources are the same bytes.
 // Making the folder is also the lock between builds that run at once: it fails while another has it.
-// The packager has no option for Node's own either, so they are added to the configuration that it writes for Node: a gateway
-// has little to keep, and a heap that may not grow ahead of need halves its memory at the same speed (performance.md).
+// The packager has no option for Node's own either, so they are added to the configuration that it writes for Node: options
+// (nodeoptions.ts) and the files that the binary carries, which POSTERN_ASSETS names as JSON {name: path}.
 
 import promises from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { NODE_OPTIONS } from "./nodeoptions.ts";
 
 const FOLDER = "/tmp/pkg-sea-postern";
 const STALE_MS = 5 * 60_000;
 const TRIES_MAX = 600;
 const PAUSE_MS = 500;
 
-/** Small young generation, old one collected when it has grown by a fifth. NODE_OPTIONS can still say otherwise. */
-const NODE_WORDS = ["--max-semi-space-size=2", "--heap-growing-percent=20"];
 const CONFIGURATION = `${FOLDER}/sea-config.json`;
 
 const original = promises.mkdtemp;
@@ -39,7 +38,18 @@ async function take(): Promise<string> {
 const fixed = (prefix: string) => (prefix.endsWith("/pkg-sea-") ? take() : original(prefix));
 promises.mkdtemp = fixed as typeof promises.mkdtemp;
 
-promises.writeFile = ((file, data, options) => {
-  if (file !== CONFIGURATION || typeof data !== "string") return write(file, data, options);
-  return write(file, JSON.stringify({ ...JSON.parse(data), execArgv: NODE_WORDS }), options);
-}) satisfies typeof promises.writeFile;
+/** The packager's configuration for Node with ours added, the main script as a copy in the folder of the fixed name. */
+async function completed(text: string): Promise<string> {
+  const given: { main: string } = JSON.parse(text);
+  const main = `${FOLDER}/start.cjs`;
+  await promises.copyFile(given.main, main);
+  const assets: unknown = JSON.parse(process.env["POSTERN_ASSETS"] ?? "{}");
+  return JSON.stringify({ ...given, main, assets, execArgv: NODE_OPTIONS });
+}
+
+promises.writeFile = (async (file, data, options) =>
+  write(
+    file,
+    file === CONFIGURATION && typeof data === "string" ? await completed(data) : data,
+    options,
+  )) satisfies typeof promises.writeFile;

@@ -182,10 +182,12 @@ function findCycles(): void {
 }
 findCycles();
 
+// The program, and the binary's way in to it.
 const main = join(root, "src", "main.ts");
+const packaged = join(root, "src", "packaged.ts");
 if (existsSync(main)) {
   const reached = new Set<string>();
-  const queue = [main];
+  const queue = [main, packaged];
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
     if (reached.has(file)) continue;
     reached.add(file);

@@ -11,6 +11,7 @@ import type { Service } from "../smtpd/service.ts";
 import { systemClock } from "../sys/clock.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { removeFile, replaceFile } from "../sys/files.ts";
+import { growHeapSlowly } from "../sys/heap.ts";
 import type { LocalListener } from "../sys/localsocket.ts";
 import { batchedLog, type Log } from "../sys/log.ts";
 import { becomeUser, exitNow, onFatal, onSignal, processId, setEffectiveUser } from "../sys/process.ts";
@@ -88,7 +89,14 @@ function prepare(
   };
   const gateway = Gateway.make(ready.value, around);
   if (!gateway.ok) return refused(gateway.error, 71);
+  // Opens every table while root may still read it: Sendmail, which stays root, reads what an administrator's makemap left 0640.
+  tellTables(gateway.value);
   return ok({ gateway: gateway.value, user });
+}
+
+/** A line in the log for each table that cannot be used as it is. */
+function tellTables(gateway: Gateway): void {
+  for (const notice of gateway.generation.opened.notices()) gateway.around.log.line(1, notice);
 }
 
 /** The service of a gateway, or the one that says 421 and `reason` to everybody. */
@@ -216,6 +224,7 @@ export async function runDaemon(
     if (!dropped.ok) return said({ lines: [dropped.error], exit: EX_SOFTWARE });
   }
   if (gateway.spool?.suspended.has("listener")) smtpd?.suspend(true);
+  growHeapSlowly();
   gateway.spool?.start(line.queueIntervalMs ?? 0);
   log.line(0, `started as: ${words}`);
   const kept = reason === "" ? keeping.begin() : Promise.resolve();
@@ -263,6 +272,7 @@ class Life {
       void rebind(smtpd, before, ready.value.configuration.daemons, log);
     }
     for (const notice of ready.value.notices) log.line(1, notice);
+    tellTables(this.#gateway);
     log.line(0, "restarted on signal or request: the new configuration is active");
     return ok(true);
   }

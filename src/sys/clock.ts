@@ -1,8 +1,6 @@
 // Time and timers, the only place that reads them. Wall time is hostile (1970 at boot):
 // retries and limits use monotonicMs().
 
-import { performance } from "node:perf_hooks";
-
 /** What the rest of the program sees of time; tests give a simulated one. */
 export interface Clock {
   /** Milliseconds that only grow; the origin is arbitrary. */

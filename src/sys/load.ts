@@ -2,7 +2,6 @@
 // the configuration has a limit for it.
 
 import { availableParallelism, loadavg } from "node:os";
-import { performance } from "node:perf_hooks";
 
 const READ_MS = 1000;
 

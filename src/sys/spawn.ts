@@ -1,10 +1,9 @@
 // Programs: started with an array of arguments (never a shell string), a clean environment, a time limit and bounded output,
-// through execa. Promises one answer whatever the program does: exits early without reading, never exits, writes for ever, leaves
+// through execa, which is loaded with the first of them. Promises one answer whatever the program does: exits early without reading, never exits, writes for ever, leaves
 // a child behind that holds its output open (that child is left alone, but not waited for).
 
 import { accessSync, constants, statSync } from "node:fs";
 import { Duplex } from "node:stream";
-import { execa } from "execa";
 import { err, ok, type Result } from "../base/result.ts";
 
 /** How to run a program. */
@@ -55,7 +54,8 @@ export function inspectProgram(path: string): "program" | "not a file" | "not ex
 }
 
 /** Runs a program to its end or its time limit. */
-export const runProgram: Runner = (program) => {
+export const runProgram: Runner = async (program) => {
+  const { execa } = await import("execa");
   const kept: Buffer[] = [];
   let size = 0;
   const child = execa(program.file, [...program.args], {
@@ -123,9 +123,10 @@ export const runProgram: Runner = (program) => {
  * A program as a connection: what is written is its standard input, what is read its standard output (LMTP over a pipe). The
  * program's whole group ends with the connection. Error: the errno.
  */
-export function connectProgram(
+export async function connectProgram(
   program: Pick<Program, "file" | "args" | "name" | "environment" | "cwd">,
 ): Promise<Result<Duplex, { readonly code: string }>> {
+  const { execa } = await import("execa");
   const child = execa(program.file, [...program.args], {
     extendEnv: false,
     env: Object.fromEntries(program.environment),
@@ -158,6 +159,7 @@ export function connectProgram(
 export async function runAttached(
   program: Pick<Program, "file" | "args" | "environment" | "cwd">,
 ): Promise<Ran> {
+  const { execa } = await import("execa");
   const done = await execa(program.file, [...program.args], {
     extendEnv: false,
     env: Object.fromEntries(program.environment),

@@ -1,6 +1,8 @@
 // Standard streams and the terminal: what an applet's Io is made of when it runs for real.
 // Passwords are read without echo (raw mode), asked on standard error so that pipes of output stay clean.
 
+import { isatty } from "node:tty";
+
 export function writeOut(text: string | Buffer): void {
   process.stdout.write(text);
 }
@@ -13,12 +15,13 @@ export function standardInput(): AsyncIterable<Buffer> {
   return process.stdin;
 }
 
+/** Asked of the descriptor: process.stdin would open a stream, and a daemon's start does not need one. */
 export function stdinIsTerminal(): boolean {
-  return process.stdin.isTTY === true;
+  return isatty(0);
 }
 
 export function stdoutIsTerminal(): boolean {
-  return process.stdout.isTTY === true;
+  return isatty(1);
 }
 
 /** A password longer than this is somebody leaning on a key. */

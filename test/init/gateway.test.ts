@@ -34,7 +34,7 @@ test("it is started with the configured words and an environment of its own", as
     "MALLOC_ARENA_MAX=1",
     "NODE_OPTIONS=--max-old-space-size=64",
     "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-    "PKG_NATIVE_CACHE_PATH=/run/postern-native",
+    "POSTERN_NATIVE_PATH=/run/postern-native",
     "TZ=Europe/Berlin",
   ]);
 });

@@ -32,6 +32,21 @@ test("the binary of this machine", async (t) => {
     assert.equal(named.stdout, stdout);
   });
 
+  await t.test("starts from code that was compiled ahead", async () => {
+    const { stdout } = await execa(path, ["version", "--json"]);
+    assert.equal(JSON.parse(stdout).codeCache, "used");
+  });
+
+  await t.test(
+    "runs without that code when Node has other options, which V8 does not take it for",
+    async () => {
+      const { stdout } = await execa(path, ["version", "--json"], {
+        env: { NODE_OPTIONS: "--stack-trace-limit=5" },
+      });
+      assert.equal(JSON.parse(stdout).codeCache, "refused");
+    },
+  );
+
   await t.test("needs the C libraries of the root file system and nothing else", async () => {
     const { stdout } = await execa("readelf", ["-W", "-d", path], { stderr: "ignore" });
     const libraries = [...stdout.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1] ?? "");

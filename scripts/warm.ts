@@ -1,0 +1,26 @@
+// Runs a bundle as the packaged binary does, under the same Node, and writes V8's code cache of all that has been compiled when it
+// says certain words: `node OPTIONS scripts/warm.ts PROGRAM ADDON CACHE WORDS ARGUMENT...`. Started by codecache.ts. The cache is
+// taken in the middle of the write that says the words, not on a signal, and no machine code is made meanwhile (V8 does that by the
+// clock and notes it in the functions): so the same program gives the same bytes.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { compileProgram, runProgram } from "../src/sys/program.ts";
+
+const [node = "", self = "", program = "", addon = "", cache = "", words = "", ...args] = process.argv;
+/** The compilers above the interpreter. */
+const COMPILERS = ["sparkplug", "maglev", "turbofan"];
+/** The cache names the options that it was made with, so they are then as at a start; the program too has set one (src/sys/heap.ts). */
+const AS_AT_START = [...COMPILERS.map((name) => `--${name}`), "--heap-growing-percent=0"];
+for (const name of COMPILERS) setFlagsFromString(`--no-${name}`);
+const script = compileProgram(readFileSync(program, "latin1"), undefined);
+const write = process.stderr.write.bind(process.stderr);
+process.stderr.write = (text: string | Uint8Array): boolean => {
+  const said = write(text);
+  if (!text.toString().includes(words)) return said;
+  for (const option of AS_AT_START) setFlagsFromString(option);
+  writeFileSync(cache, script.createCachedData());
+  process.exit(0);
+};
+process.argv = [node, self, ...args];
+runProgram(script, () => addon);
