@@ -77,6 +77,8 @@ export class Figures {
     const found = new Map<string, string[]>();
     for (const key of this.#groups.keys()) {
       const [, metric = "", cell = ""] = key.split("\t");
+      // Only an error, of no cell.
+      if (cell === "-") continue;
       const cells = found.get(metric) ?? [];
       if (!cells.includes(cell)) cells.push(cell);
       found.set(metric, cells);

@@ -51,7 +51,7 @@ function barsOf(all: Figures, title: string, metric: string, cell: string, scale
     const bar = { value: p.value / scale, low: p.low / scale, high: p.high / scale };
     return [{ name, colour: colour(name), note: f.error === "" ? "" : "(cut)", ...bar }];
   });
-  return bars(title, found);
+  return found.some((b) => b.high > 0) ? bars(title, found) : "";
 }
 
 /** One plot for each size and way of connecting: a line for each contender over the number of sessions. */
@@ -80,6 +80,11 @@ function matrixPlots(all: Figures, metric: string, unit: string, scale = 1): str
     .join("");
 }
 
+/** A linear axis would show the last point only. */
+function wide(values: readonly number[]): boolean {
+  return Math.min(...values) > 0 && Math.max(...values) > 30 * Math.min(...values);
+}
+
 function growthPlots(r: Results): string {
   return [...Map.groupBy(r.growth, (p) => p.what)]
     .flatMap(([what, points]) => {
@@ -105,7 +110,7 @@ function growthPlots(r: Results): string {
               ),
             },
           ],
-          log: false,
+          log: wide(found.flatMap((p) => (typeof p?.value === "number" ? [p.value] : []))),
         });
       });
     })
@@ -206,7 +211,7 @@ function plots(r: Results, all: Figures): string {
     ),
     section(
       "How cost grows",
-      "Postern alone: the queue's own code on this disk, idle connections to a gateway, a table as makemap makes it.",
+      "Postern alone: the queue's own code on this disk, idle connections to a gateway, a table as makemap makes it. Where the values span more than a factor of 30 the axis is logarithmic.",
       growthPlots(r),
     ),
   ].join("");

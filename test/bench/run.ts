@@ -99,7 +99,7 @@ const told: Told = {
   row: (round) => (row) => {
     rows.push({ ...row, round });
     const { metric, cell, value, unit, error } = row;
-    if (error !== undefined || SHOWN.test(metric))
+    if (error !== undefined || SHOWN.test(`${metric} ${cell}`))
       say(
         `    ${metric} ${cell} = ${value === null ? "-" : short(value)} ${unit}${error === undefined ? "" : ` (${error})`}`,
       );

@@ -202,7 +202,7 @@ async function deep(c: Contender, load: Load, s: Settings, emit: Emit): Promise<
       const seconds = (performance.now() - begun) / 1000;
       const n = load.count();
       const cut = done ? filled.error : `${n} of ${filled.depth} within ${FLUSH_SECONDS_MAX} s`;
-      row("flushed/s", cell, n / seconds, "1/s", said(cut));
+      row("flushed/s", cell, n === 0 ? null : n / seconds, "1/s", said(cut));
       row("flush cpu s/1000", cell, n === 0 ? null : ((r.group.cpuSeconds() - cpu) / n) * 1000, "s");
       await flushing;
     }

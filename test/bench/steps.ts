@@ -112,8 +112,7 @@ export function stepsOf(w: Wishes, load: Load, told: Told, matrices: Matrix[]): 
         seconds: 2 * w.contenders.length,
         run: () => f2fs.end(),
       });
-    } else
-      told.failed("f2fs", "flash bytes/message", "this kernel has no f2fs, so it was measured on ext4 only");
+    } else told.failed("f2fs", "flash", "this kernel has no f2fs: bytes written are those of ext4 only");
   }
   if (has("growth"))
     for (const [what, sizes] of POINTS)
