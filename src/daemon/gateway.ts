@@ -18,7 +18,7 @@ import { makeRelay, makeSpool, type Spool, type SpoolDeps } from "../spool/spool
 import type { Clock } from "../sys/clock.ts";
 import { systemDisk } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
-import { loadAverage, processors } from "../sys/load.ts";
+import { loadAverage } from "../sys/load.ts";
 import type { Log } from "../sys/log.ts";
 import type { ClientTls, ServerTls } from "../tls/context.ts";
 import type { KnownFiles } from "../tls/material.ts";
@@ -280,7 +280,7 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
     mailers,
     serverTls: SERVER_SIDES[0]?.(configuration.options, tls) ?? null,
     clientTls,
-    load: new LoadLimits(configuration.options, loadAverage, processors()),
+    load: new LoadLimits(configuration.options, loadAverage),
   });
 }
 

@@ -1,6 +1,7 @@
 // Load limits (DelayLA, QueueLA, RefuseLA, QueueFactor): on a machine with too much to do commands are answered slowly, mail is only
-// queued, connections are refused. Limits are compared as Sendmail does; 0 turns one off. QueueLA and RefuseLA that were left at their
-// defaults count for each processor. A listener's own limit (DaemonPortOptions delayLA, refuseLA) replaces the global one.
+// queued, connections are refused. Limits are compared as Sendmail does; 0 turns one off. QueueLA and RefuseLA that were left at
+// Sendmail's 8 and 12 are not in force: those figures are for a process per connection, and a load that others make is no reason to
+// refuse mail. A listener's own limit (DaemonPortOptions delayLA, refuseLA) replaces the global one.
 
 import type { Options } from "../config/options.ts";
 import { defaultOptions } from "../config/options.ts";
@@ -19,13 +20,12 @@ export class LoadLimits {
   constructor(
     options: Pick<Options, "DelayLA" | "QueueLA" | "RefuseLA" | "QueueFactor">,
     read: () => number,
-    processors: number,
   ) {
     const usual = defaultOptions();
     this.#read = read;
     this.#delay = options.DelayLA;
-    this.#queue = options.QueueLA === usual.QueueLA ? usual.QueueLA * processors : options.QueueLA;
-    this.#refuse = options.RefuseLA === usual.RefuseLA ? usual.RefuseLA * processors : options.RefuseLA;
+    this.#queue = options.QueueLA === usual.QueueLA ? 0 : options.QueueLA;
+    this.#refuse = options.RefuseLA === usual.RefuseLA ? 0 : options.RefuseLA;
     this.#factor = options.QueueFactor;
   }
 

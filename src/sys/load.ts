@@ -1,7 +1,7 @@
 // How loaded the machine is, as the kernel counts it. Read at most once a second (the kernel itself looks every five), and only where
 // the configuration has a limit for it.
 
-import { availableParallelism, loadavg } from "node:os";
+import { loadavg } from "node:os";
 
 const READ_MS = 1000;
 
@@ -16,9 +16,4 @@ export function loadAverage(): number {
     load = Math.floor((loadavg()[0] ?? 0) + 0.5);
   }
   return load;
-}
-
-/** Processors that this program may run on. */
-export function processors(): number {
-  return availableParallelism();
 }

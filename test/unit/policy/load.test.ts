@@ -9,14 +9,14 @@ import { NO_DAEMON } from "../../../src/smtpd/service.ts";
 import { makeStage } from "../../dialog/stage.ts";
 import { Client } from "../../flow/gateway.ts";
 
-function limits(load: number, options = {}, processors = 2): LoadLimits {
-  return new LoadLimits({ ...defaultOptions(), ...options }, () => load, processors);
+function limits(load: number, options = {}): LoadLimits {
+  return new LoadLimits({ ...defaultOptions(), ...options }, () => load);
 }
 
 const REFUSES = [
-  { name: "the default is 12 for each processor", load: 23, own: 0, options: {}, expected: null },
-  { name: "and counts from there", load: 24, own: 0, options: {}, expected: 24 },
-  { name: "a limit that is set is absolute", load: 13, own: 0, options: { RefuseLA: 13 }, expected: 13 },
+  { name: "the default is not in force", load: 1000, own: 0, options: {}, expected: null },
+  { name: "below the limit", load: 12, own: 0, options: { RefuseLA: 13 }, expected: null },
+  { name: "from the limit on", load: 13, own: 0, options: { RefuseLA: 13 }, expected: 13 },
   { name: "0 is off", load: 1000, own: 0, options: { RefuseLA: 0 }, expected: null },
   { name: "a listener's own limit comes first", load: 5, own: 5, options: {}, expected: 5 },
 ];
@@ -24,19 +24,28 @@ const REFUSES = [
 for (const { name, load, own, options, expected } of REFUSES)
   test(`RefuseLA: ${name}`, () => assert.equal(limits(load, options).refuses(own), expected));
 
+const AT_16 = { QueueLA: 16 };
 const QUEUES = [
-  { name: "below the limit nothing is only queued", load: 15, priority: 1e9, options: {}, expected: false },
-  { name: "at the limit QueueFactor decides", load: 16, priority: 600_000, options: {}, expected: false },
-  { name: "what is less urgent waits", load: 16, priority: 600_001, options: {}, expected: true },
-  { name: "the higher the load, the more waits", load: 25, priority: 60_001, options: {}, expected: true },
+  { name: "the default is not in force", load: 1000, priority: 1e9, options: {}, expected: false },
+  { name: "below the limit nothing waits", load: 15, priority: 1e9, options: AT_16, expected: false },
+  { name: "at the limit QueueFactor decides", load: 16, priority: 600_000, options: AT_16, expected: false },
+  { name: "what is less urgent waits", load: 16, priority: 600_001, options: AT_16, expected: true },
+  { name: "the higher the load, the more waits", load: 25, priority: 60_001, options: AT_16, expected: true },
   {
-    name: "an ordinary message is tried until 20 over the limit",
-    load: 34,
-    priority: 31_000,
-    options: {},
+    name: "QueueFactor is a factor",
+    load: 25,
+    priority: 60_001,
+    options: { ...AT_16, QueueFactor: 700_000 },
     expected: false,
   },
-  { name: "and then waits", load: 36, priority: 31_000, options: {}, expected: true },
+  {
+    name: "an ordinary message is tried at 18 over",
+    load: 34,
+    priority: 31_000,
+    options: AT_16,
+    expected: false,
+  },
+  { name: "and waits at 20 over", load: 36, priority: 31_000, options: AT_16, expected: true },
   { name: "0 is off", load: 1000, priority: 1e9, options: { QueueLA: 0 }, expected: false },
 ];
 
@@ -71,7 +80,9 @@ test("above DelayLA each command waits a second", async () => {
 
 test("above RefuseLA connections are reset, said once, and taken again when the load is lower", async () => {
   let load = 24;
-  const stage = makeStage({ service: { load: new LoadLimits(defaultOptions(), () => load, 2) } });
+  const stage = makeStage({
+    service: { load: new LoadLimits({ ...defaultOptions(), RefuseLA: 24 }, () => load) },
+  });
   const smtpd = makeSmtpd(stage.service);
   const bound = await smtpd.listen({ ...NO_DAEMON, name: "MTA", address: "127.0.0.1" });
   assert.ok(bound.ok);
