@@ -98,6 +98,19 @@ test("stop returns when the process has ended, and it stays stopped", async () =
   assert.equal(status, 3);
 });
 
+test("after a stop neither pid file nor control socket are left, but those of another gateway are", async () => {
+  using box = await makeSandbox();
+  program(
+    box,
+    "touch /run/postern/control; { [ -e /tmp/other ] && echo 1 || echo $$; } >/run/postern/sendmail.pid; echo up >/tmp/up; exec sleep 100",
+  );
+  const stopped = `/etc/init.d/S80postern stop; ${until("[ ! -e /run/gateway/pid ]")}; sleep 0.3; ls /run/postern | tr '\\n' ' '; echo .`;
+  const { output } = await box.run(
+    `${START}; ${until("[ -e /tmp/up ]")}; ${stopped}; touch /tmp/other; rm /tmp/up; /etc/init.d/S80postern start; ${until("[ -e /tmp/up ]")}; ${stopped}`,
+  );
+  assert.match(output, /^\.$[^]*^control sendmail\.pid \.$/m);
+});
+
 test("reload sends SIGHUP to the gateway", async () => {
   using box = await makeSandbox();
   program(box, "trap 'echo again >/tmp/reloaded' HUP; echo up >/tmp/up; while :; do sleep 0.1; done");
