@@ -101,6 +101,8 @@ class Expander {
   readonly #queue: Node[] = [];
   readonly #index = new Map<string, Node[]>();
   readonly errors: ExpansionError[] = [];
+  /** EXPANSION_MAX is reached, and that was said. */
+  #full = false;
   /** File and line that is being read, for messages. */
   #where = "";
 
@@ -178,7 +180,7 @@ class Expander {
   /** Splits a list at its commas and takes each address; the last one first, as Sendmail's list does. */
   async #list(text: string, parent: Node, level: number, from: Partial<Node>): Promise<void> {
     const fresh: Node[] = [];
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length && !this.#full; ) {
       while (at < text.length && (text[at] === "," || text[at] === " " || text[at] === "\t")) at++;
       if (at >= text.length) break;
       const scanned = scanAddress(text, at, ",", true);
@@ -194,8 +196,8 @@ class Expander {
       const node = this.#node(written, resolution, parent, from);
       if (node !== null && this.#admit(node, parent)) fresh.push(node);
       if (this.#queue.length + fresh.length > EXPANSION_MAX) {
+        this.#full = true;
         this.#fail(parent, reply(554, "5.4.6", "too many recipients in expansion"), EXIT_UNSET);
-        break;
       }
     }
     for (const node of fresh.reverse()) await this.#recipient(node, level);

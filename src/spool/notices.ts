@@ -200,7 +200,7 @@ export class Notices {
       originalHeader: returned.header,
     };
     const envelope = noticeEnvelope(kind, to, original);
-    const whole = original !== null && this.#returnsBody(kind, original) ? original.body : null;
+    const whole = original !== null && this.#returnsBody(kind, original, recipients) ? original.body : null;
     let accepted = await this.#accept(facts, envelope, whole);
     if (!accepted.ok && whole !== null) accepted = await this.#accept(facts, envelope, null);
     if (!accepted.ok) {
@@ -234,8 +234,10 @@ export class Notices {
   }
 
   /** Whether the original's body is wanted, or its header is enough. */
-  #returnsBody(kind: Kind, original: Content): boolean {
+  #returnsBody(kind: Kind, original: Content, recipients: readonly NoticeRecipient[]): boolean {
     const { settings } = this.#deps;
+    // A body that cannot be converted for a next hop would take its own notice with it, and then the notice of that.
+    if (recipients.some((r) => r.status === UNCONVERTIBLE)) return false;
     if (kind === "success" || kind === "delayed") return false;
     if (settings.noBodyReturn || original.envelope.ret === "HDRS") return false;
     // Lists, bulk and junk mail come back without their body.
@@ -246,6 +248,9 @@ export class Notices {
 
 /** Sender of notices to the postmaster; Sendmail's is the unqualified MAILER-DAEMON too. */
 export const DOUBLE_BOUNCE_SENDER = "MAILER-DAEMON";
+
+/** RFC 3463 X.6.3: conversion required but not supported. */
+const UNCONVERTIBLE = "5.6.3";
 
 const KIND_WORDS = {
   failed: "DSN",
