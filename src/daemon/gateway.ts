@@ -158,7 +158,10 @@ export class Gateway {
       mailers: this.#byName,
       clockFloorMs: CLOCK_FLOOR_MS,
       onOutcome: (event) => this.statistics.note(event),
-      tooLoaded: (priority) => this.#generation.load.queues(priority),
+      tooLoaded: (priority, name) => {
+        const daemon = this.configuration.daemons.find((d) => d.name === name);
+        return this.#generation.load.queues(priority, daemon?.queueLA);
+      },
     };
   }
 

@@ -1,7 +1,7 @@
 // Load limits (DelayLA, QueueLA, RefuseLA, QueueFactor): on a machine with too much to do commands are answered slowly, mail is only
 // queued, connections are refused. Limits are compared as Sendmail does; 0 turns one off. QueueLA and RefuseLA that were left at
 // Sendmail's 8 and 12 are not in force: those figures are for a process per connection, and a load that others make is no reason to
-// refuse mail. A listener's own limit (DaemonPortOptions delayLA, refuseLA) replaces the global one.
+// refuse mail. A listener's own limit (DaemonPortOptions delayLA, queueLA, refuseLA) replaces the global one.
 
 import type { Options } from "../config/options.ts";
 import { defaultOptions } from "../config/options.ts";
@@ -39,10 +39,11 @@ export class LoadLimits {
     return this.#reached(own > 0 ? own : this.#delay);
   }
 
-  /** True when a message of this priority is not worth an attempt now. */
-  queues(priority: number): boolean {
-    const load = this.#reached(this.#queue);
-    return load !== null && priority > this.#factor / (load - this.#queue + 1);
+  /** True when a message of this priority is not worth an attempt now; `own`: queueLA of the listener it came through (0: none). */
+  queues(priority: number, own = 0): boolean {
+    const limit = own > 0 ? own : this.#queue;
+    const load = this.#reached(limit);
+    return load !== null && priority > this.#factor / (load - limit + 1);
   }
 
   #reached(limit: number): number | null {

@@ -43,8 +43,11 @@ export interface SpoolDeps {
   readonly clockFloorMs: number;
   /** Mailers with the flag e when HoldExpensive is set. */
   readonly expensive?: ReadonlySet<string>;
-  /** True when the machine has too much to do to try a message of this priority now (QueueLA). */
-  readonly tooLoaded?: (priority: number) => boolean;
+  /**
+   * True when the machine has too much to do to try a message of this priority now (QueueLA); `daemon`: the listener that it has
+   * just come through, "" at queue runs.
+   */
+  readonly tooLoaded?: (priority: number, daemon: string) => boolean;
   /** Bytes of new segments; undefined: by the size of the file system. */
   readonly segmentBytes?: number;
   /** Told of each delivery's end in an attempt, for statistics, host status and history. */
@@ -211,16 +214,16 @@ export class Spool implements Intake {
     return new ReceivedDraft(this.#store.newId(), this.#host);
   }
 
-  #fresh(entry: Entry): void {
+  #fresh(entry: Entry, daemon = ""): void {
     const { mode, factors } = this.#deps.settings;
     const soon = mode === "background" || mode === "interactive";
-    if (entry.hold === "" && this.#started && soon && !this.#tooLoaded(priorityOf(entry, factors)))
+    if (entry.hold === "" && this.#started && soon && !this.#tooLoaded(priorityOf(entry, factors), daemon))
       this.#schedule.fresh(entry);
     else this.#store.forget(entry);
   }
 
-  #tooLoaded(priority: number): boolean {
-    return this.#deps.tooLoaded?.(priority) === true;
+  #tooLoaded(priority: number, daemon = ""): boolean {
+    return this.#deps.tooLoaded?.(priority, daemon) === true;
   }
 
   async #commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer): Promise<Verdict> {
@@ -240,8 +243,8 @@ export class Spool implements Intake {
     const { mode, factors } = this.#deps.settings;
     if (mode === "interactive" && envelope.quarantine === undefined && this.#started) {
       const facts = { recipients: envelope.recipients.length, precedence: envelope.precedence, tries: 0 };
-      if (!this.#tooLoaded(priorityFrom(header.length + draft.bytes, facts, factors)))
-        return this.#interactive.offer(offer);
+      const priority = priorityFrom(header.length + draft.bytes, facts, factors);
+      if (!this.#tooLoaded(priority, envelope.origin.daemon)) return this.#interactive.offer(offer);
     }
     const accepted = await this.#store.accept(offer);
     if (!accepted.ok) {
@@ -249,7 +252,7 @@ export class Spool implements Intake {
       log.line(1, `${id}: cannot be stored: ${operation}: ${code}`);
       return { kind: "refused", reply: refusalFor(accepted.error) };
     }
-    this.#fresh(accepted.value);
+    this.#fresh(accepted.value, envelope.origin.daemon);
     return { kind: "accepted", id, how: "spooled" };
   }
 

@@ -52,6 +52,11 @@ const QUEUES = [
 for (const { name, load, priority, options, expected } of QUEUES)
   test(`QueueLA: ${name}`, () => assert.equal(limits(load, options).queues(priority), expected));
 
+test("QueueLA: a listener's own limit comes first", () => {
+  assert.equal(limits(9).queues(700_000, 8), true);
+  assert.equal(limits(9, { QueueLA: 9 }).queues(700_000, 10), false);
+});
+
 test("DelayLA is off unless it is set", () => {
   assert.equal(limits(1000).delays(0), null);
   assert.equal(limits(7, { DelayLA: 8 }).delays(0), null);
