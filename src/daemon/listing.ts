@@ -15,6 +15,7 @@ function queueTime(wallMs: number): string {
 
 function mark(entry: QueueEntry): string {
   if (entry.running) return "*";
+  if (entry.tooLoaded) return "X";
   return entry.resting ? "-" : " ";
 }
 

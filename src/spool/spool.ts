@@ -77,6 +77,8 @@ export interface QueueEntry {
   /** Quarantine reason, "" when it is not held. */
   readonly hold: string;
   readonly running: boolean;
+  /** Too loaded a machine for the next run (QueueLA). */
+  readonly tooLoaded: boolean;
   /** Tried too recently for the next run. */
   readonly resting: boolean;
   readonly tries: number;
@@ -266,18 +268,20 @@ export class Spool implements Intake {
 
   #row(entry: Entry): QueueEntry {
     const waiting = entry.deliveries?.filter((d) => d.state === "waiting");
+    const priority = priorityOf(entry, this.#deps.settings.factors);
     return {
       id: entry.id,
       sender: entry.sender,
       sizeBytes: entry.place.bodyBytes,
       arrivedMs: entry.arrivedWallMs,
-      priority: priorityOf(entry, this.#deps.settings.factors),
+      priority,
       recipients:
         waiting?.map((d) => ({ address: d.address, text: d.text })) ??
         recipientsOf(entry).map((address) => ({ address, text: "" })),
       text: entry.text,
       hold: entry.hold,
       running: entry.running,
+      tooLoaded: this.#tooLoaded(priority),
       resting: !this.#schedule.isRested(entry),
       tries: entry.tries,
     };

@@ -17,6 +17,7 @@ const base: QueueEntry = {
   text: "host map: lookup (example.com): deferred",
   hold: REASON,
   running: false,
+  tooLoaded: false,
   resting: false,
   tries: 0,
 };
@@ -82,6 +83,7 @@ describe("mailq", () => {
     const line = (more: Partial<QueueEntry>): string =>
       formatMailq("/q", [{ ...base, ...more }], false).split("\n")[2] ?? "";
     assert.match(line({ running: true }), /^6AMA4pmj000047\* {7}0 /);
+    assert.match(line({ tooLoaded: true, resting: true }), /^6AMA4pmj000047X {7}0 /);
     assert.match(line({ resting: true }), /^6AMA4pmj000047- {7}0 /);
   });
 });
