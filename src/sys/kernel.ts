@@ -161,7 +161,9 @@ export function jailSelfTest(inside: string, outside: string): Result<true> {
     writeFileSync(good, "");
     unlinkSync(good);
   } catch (e) {
-    return err(`the jail ${inside} cannot be written: ${e instanceof Error ? e.message : String(e)}`);
+    // A disk that is full, read-only or broken is the queue's trouble; only a refusal would be the jail's.
+    const code = e instanceof Error && "code" in e ? String(e.code) : "EIO";
+    if (code === "EACCES" || code === "EPERM") return err(`the jail ${inside} cannot be written: ${code}`);
   }
   const bad = join(outside, `.postern-jail-test-${process.pid}`);
   try {

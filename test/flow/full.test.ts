@@ -151,6 +151,13 @@ for (const { what, mkfs, bytes, take, left } of FULL)
     if (what === "inodes") assert.ok(free("avail") > MIB, "it is the inodes that are short");
     const giveBack = take(here.medium);
     assert.equal(free(left), 0);
+    // Somebody pulls the plug and puts it in again.
+    await gateway.stop("SIGKILL");
+    await gateway.start(["-q1h"]);
+    assert.equal(
+      await send(gateway.port, "a@example.com", ["b@example.net"], message("no", bytes)),
+      NO_SPACE,
+    );
     await sink.start(sink.port);
     const flushed = await gateway.run("sendmail", [...gateway.options(), "-q"]);
     assert.equal(flushed.status, 0, flushed.err);
