@@ -26,6 +26,8 @@ export class Recorder {
   /** Keeps the messages themselves; a count is enough for floods. */
   keep = true;
   count = 0;
+  /** Extensions besides PIPELINING and SIZE. */
+  extensions: readonly string[] = ["8BITMIME"];
   /** Sees the bytes as they come. */
   watch: (chunk: Buffer) => void = () => undefined;
   port = 0;
@@ -33,7 +35,7 @@ export class Recorder {
   readonly #sockets = new Set<Socket>();
 
   async start(): Promise<void> {
-    const server = createServer((socket) => this.#serve(socket));
+    const server = createServer({ noDelay: true }, (socket) => this.#serve(socket));
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const address = server.address();
@@ -94,7 +96,11 @@ export class Recorder {
         const line = rest.toString("latin1", 0, lf);
         rest = rest.subarray(lf + 2);
         const verb = line.slice(0, 4).toUpperCase();
-        if (verb === "EHLO") socket.write("250-recorder\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n");
+        if (verb === "EHLO")
+          socket.write(
+            ["recorder", ...this.extensions, "PIPELINING"].map((l) => `250-${l}\r\n`).join("") +
+              "250 SIZE\r\n",
+          );
         else if (verb === "DATA") {
           socket.write("354 go\r\n");
           data = [];
@@ -165,7 +171,7 @@ export class Siege {
     gateway.command = [...before, process.execPath, ...AS_ON_A_BOARD, ...flags];
     gateway.write({
       "sendmail.mc": mc(gateway.port, more),
-      mailertable: `gw2.test\tsmtp:[127.0.0.1]:${hop.port}\n`,
+      mailertable: `gw2.test\tsmtp:[127.0.0.1]:${hop.port}\nc.test\tsmtp:[127.0.0.1]:${hop.port}\n`,
       access: "Connect:127.0.0.1\tRELAY\n",
       "local-host-names": "gw.test\n",
       aliases: "postmaster: root\nMAILER-DAEMON: postmaster\nroot: root@gw2.test\n",
