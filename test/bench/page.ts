@@ -74,7 +74,7 @@ function matrixPlots(all: Figures, metric: string, unit: string, scale = 1): str
       const [size = "", kept] = group.split("/");
       const only = members.length === 1 ? (members[0] ?? "") : "";
       if (only !== "") return barsOf(all, `${unit}: ${cellWords(only)}`, metric, only, scale);
-      const words = `${size.replace(/(\d)(\w)/, "$1 $2B")}, ${kept === undefined ? "a connection each" : "kept connections"}`;
+      const words = `${size.replace(/(\d+)([kM])/, "$1 $2B")}, ${kept === undefined ? "a connection each" : "kept connections"}`;
       return lines({ title: `${unit}: ${words}`, xTitle: "sessions", places: sessions, series, log: true });
     })
     .join("");

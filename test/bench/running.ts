@@ -78,7 +78,8 @@ export async function start(
     );
     if (!up || !listening(at.port)) {
       const said = readFileSync(logFile, "latin1").trim().slice(-LOG_TAIL_CHARS).replaceAll("\n", " | ");
-      throw new Error(`does not listen: ${said || "its log is empty"}`);
+      const ended = child.exitCode === null ? "" : ` (ended with ${child.exitCode})`;
+      throw new Error(`does not listen${ended}: ${said || "its log is empty"}`);
     }
     await wait(SETTLE_MS);
     return running;
