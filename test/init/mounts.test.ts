@@ -7,6 +7,7 @@ import { makeSandbox, type Sandbox } from "./sandbox.ts";
 
 const RIGHTS = "nosuid,nodev,noexec,noatime";
 const TO = "/dev/vda6 /var/flash";
+const NEW = "uname() { echo 6.12; };";
 
 /** A sandbox with a spool partition; `mount` fails while /tmp/refuse has a word of its arguments, which a checker removes. */
 async function box(fileSystem: string | null): Promise<Sandbox> {
@@ -35,7 +36,7 @@ async function flash(
   const { output } = await made.run(
     `set -- status; . /etc/init.d/S01mounts >/dev/null; PATH=/usr/local:$PATH
      mount() { /usr/local/mount "$@"; }; umount() { /usr/local/umount "$@"; }; ${before}
-     flash; echo "status $?"; echo --; cat /tmp/done 2>/dev/null`,
+     flash; echo "status $?"; cat /dev/console; echo --; cat /tmp/done 2>/dev/null`,
   );
   const [said = "", calls = ""] = output.split("\n--");
   return { said, calls: calls.trim().split("\n") };
@@ -52,17 +53,26 @@ test("ext4 unless the board says otherwise, read-only on errors", async () => {
 
 test("f2fs is mounted so that a sync means what it means on ext4, without a check before", async () => {
   using made = await box("f2fs");
-  const { said, calls } = await flash(made);
+  const { said, calls } = await flash(made, NEW);
   assert.equal(said, "status 0");
   assert.deepEqual(calls, [`mount -t f2fs -o ${RIGHTS},fsync_mode=strict,errors=remount-ro ${TO}`]);
 });
 
-test("a kernel whose f2fs does not know errors= mounts it without", async () => {
-  using made = await box("f2fs");
-  made.file("tmp/refuse", "errors=");
-  const { said, calls } = await flash(made);
-  assert.equal(said, "status 0");
-  assert.deepEqual(calls.slice(1), [`mount -t f2fs -o ${RIGHTS},fsync_mode=strict ${TO}`]);
+test("a kernel whose f2fs does not know errors= is not asked for it", async () => {
+  for (const [release, known] of [
+    ["6.1.0-56-amd64", false],
+    ["5.15", false],
+    ["6.4.99", false],
+    ["6.5-rc1", true],
+    ["6.12.41+deb13-amd64", true],
+    ["7.0", true],
+  ] as const) {
+    using made = await box("f2fs");
+    const { said, calls } = await flash(made, `uname() { echo ${release}; };`);
+    assert.equal(said, "status 0");
+    const errors = known ? ",errors=remount-ro" : "";
+    assert.deepEqual(calls, [`mount -t f2fs -o ${RIGHTS},fsync_mode=strict${errors} ${TO}`]);
+  }
 });
 
 const REPAIRS = [
@@ -75,7 +85,7 @@ test("what cannot be mounted is repaired by the checker of its file system and m
     using made = await box(name);
     made.file("tmp/refuse", name);
     const { said, calls } = await flash(made);
-    assert.equal(said, "status 0");
+    assert.equal(said, `status 0\nspool: the ${name} on /dev/vda6 is checked`);
     const at = calls.indexOf(repair);
     assert.ok(at > 0, calls.join("\n"));
     assert.match(calls.slice(at + 1).join("\n"), new RegExp(`^mount -t ${name} `));
@@ -89,15 +99,18 @@ test("what cannot be repaired either is said with the last words of its checker"
   ] as const) {
     using made = await box(name);
     const { said } = await flash(made, "mount() { return 32; };");
-    assert.equal(said, `/dev/vda6 cannot be mounted as ${name}: ${words}\nstatus 1`);
+    assert.equal(
+      said,
+      `/dev/vda6 cannot be mounted as ${name}: ${words}\nstatus 1\nspool: the ${name} on /dev/vda6 is checked`,
+    );
   }
 });
 
 test("an f2fs that has noted errors is checked after the mount that brings back what was synced, and mounted again", async () => {
   using made = await box("f2fs");
   made.file("sys/fs/f2fs/vda6/stat/sb_status", "25\n");
-  const { said, calls } = await flash(made);
-  assert.equal(said, "status 0");
+  const { said, calls } = await flash(made, NEW);
+  assert.equal(said, "status 0\nspool: the f2fs on /dev/vda6 is checked");
   const mount = `mount -t f2fs -o ${RIGHTS},fsync_mode=strict,errors=remount-ro ${TO}`;
   assert.deepEqual(calls, [mount, "umount /var/flash", "fsck.f2fs -a /dev/vda6", mount]);
 });
