@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { Group, median, wait } from "./measure.ts";
 import { counterFile } from "./workplace.ts";
 
+const SINK_SESSIONS_MAX = 900;
 const SENDER = "a@client.test";
 const RECIPIENT = "b@dest.test";
 
@@ -88,6 +89,9 @@ export class Load {
       // Connections that a contender keeps stay open while others have their turn.
       "-t",
       "3600",
+      // And so that nobody's kept ones keep others out (256 is the default).
+      "-m",
+      String(SINK_SESSIONS_MAX),
       "-u",
       "nobody",
       "-h",

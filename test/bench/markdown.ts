@@ -114,7 +114,7 @@ function modePart(all: Figures): string {
         ...names.map((n) => figure(all, n, metric, cell, scale)),
       ]),
   );
-  return `### Delivery modes\n\nDurable (background), interactive (the client waits for the next hop; nothing is written when that takes it) and queueonly (accepted,\nthen sent by one queue run; its rate is of both together).\n\n${grid(["", "durable", ...names.slice(1).map(named)], lines)}`;
+  return `### Delivery modes\n\nDurable (background), interactive (the client waits for the next hop; nothing is written when that takes it) and queueonly (accepted,\nthen sent by one queue run; its rate is of both together, the start of that command included).\n\n${grid(["", "durable", ...names.slice(1).map(named)], lines)}`;
 }
 
 const GROWTH_TITLES = new Map([

@@ -98,11 +98,11 @@ const growth: Point[] = [];
 const told: Told = {
   row: (round) => (row) => {
     rows.push({ ...row, round });
-    const { metric, cell, value, unit, error } = row;
-    if (error !== undefined || SHOWN.test(`${metric} ${cell}`))
-      say(
-        `    ${metric} ${cell} = ${value === null ? "-" : short(value)} ${unit}${error === undefined ? "" : ` (${error})`}`,
-      );
+    const { contender, metric, cell, value, unit, error } = row;
+    const why = error === undefined ? "" : ` (${error})`;
+    if (cell === "-") say(`    ${contender} ${metric}: ${error ?? ""}`);
+    else if (error !== undefined || SHOWN.test(`${metric} ${cell}`))
+      say(`    ${metric} ${cell} = ${value === null ? "-" : short(value)} ${unit}${why}`);
   },
   points(points) {
     growth.push(...points);

@@ -35,7 +35,7 @@ const GUESSES = new Map<string, readonly [number, number]>([
   ["latency", [10, 15]],
   ["memory", [15, 22]],
   ["syncs", [14, 24]],
-  ["deep", [35, 130]],
+  ["deep", [8, 130]],
 ]);
 const GROWTH_SECONDS = 5;
 
@@ -85,7 +85,8 @@ export function stepsOf(w: Wishes, load: Load, told: Told, matrices: Matrix[]): 
         steps.push({
           what: `round ${n}/${w.rounds}: ${name} ${c.name}`,
           kind: `${name} ${c.name}`,
-          seconds: SLOW.has(c.name) ? (n === 1 ? slow : 0) : fast,
+          seconds:
+            (SLOW.has(c.name) ? (n === 1 ? slow : 0) : fast) + (name === "deep" ? w.settings.depth / 400 : 0),
           run: async () => {
             if (cut.has(`${name} ${c.name}`)) return;
             try {
