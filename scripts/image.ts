@@ -59,7 +59,7 @@ async function squash(tree: string, target: string): Promise<void> {
     [
       tree,
       `${target}.part`,
-      ..."-noappend -no-progress -quiet -all-root -comp zstd -Xcompression-level 15 -b 256K".split(" "),
+      ..."-noappend -no-progress -quiet -all-root -comp zstd -Xcompression-level 19 -b 256K".split(" "),
       "-mkfs-time",
       time,
       "-all-time",

@@ -126,30 +126,6 @@ test("accounts of the last good configuration are used when the image cannot be 
   assert.doesNotMatch(output, /there is no password/);
 });
 
-const VERIFY = `#!/bin/sh
-echo "$*" >>/tmp/checks
-grep -q good "$3" || { echo "$3: the signature is wrong" >&2; exit 65; }
-`;
-
-test("a configuration image is checked before it is mounted, and again only when it or the keys changed", async () => {
-  using box = await makeSandbox();
-  box.file("usr/bin/postern", VERIFY, 0o755);
-  box.file("etc/postern/keys/a.pub", "key one");
-  box.file("tmp/slot-a", "hsqs good");
-  const load = `. /lib/postern/functions; eval "$(sed -n '/^VERIFIED=/,/^}/p' /etc/init.d/S03config)"`;
-  const { output } = await box.run(
-    `${load}; trusted /tmp/slot-a a; trusted /tmp/slot-a a; echo "checks: $(wc -l </tmp/checks)"
-    echo "key two" >>/etc/postern/keys/a.pub; trusted /tmp/slot-a a; echo "checks: $(wc -l </tmp/checks)"
-    echo "hsqs bad" >/tmp/slot-a; trusted /tmp/slot-a a || echo refused; trusted /tmp/slot-a a || echo refused
-    echo "checks: $(wc -l </tmp/checks)"; wc -l </var/flash/device/verified; cat /dev/console`,
-  );
-  assert.equal(
-    output,
-    "checks: 1\nchecks: 2\nrefused\nrefused\nchecks: 4\n2\n" +
-      "configuration: slot a is not used: /tmp/slot-a: the signature is wrong\n".repeat(2).trimEnd(),
-  );
-});
-
 test("only names and addresses become time servers", async () => {
   using box = await makeSandbox();
   box.file(
