@@ -1,4 +1,4 @@
-// The measured part of the reference page performance.md: tables and plots as Markdown, made of a run's results, between two marks.
+// The measured part of the reference page performance.md: tables and plots as Markdown, made of a run's results, between marks.
 // markdown.ts [bench.json]: writes the page anew from the last run's results, without measuring.
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -11,8 +11,11 @@ import { headline } from "./machine.ts";
 import type { Results } from "./results.ts";
 
 const PAGE = "rootfs/usr/share/doc/postern/performance.md";
-const BEGIN = "<!-- measured: from here to the end mark by make bench PUBLISH=1 -->";
-const END = "<!-- measured: end -->";
+/** Each part is written when the run measured it, else it stays. */
+const MARKS = {
+  measured: ["<!-- measured: written by make bench PUBLISH=1 -->", "<!-- measured: end -->"],
+  growth: ["<!-- growth: written by make bench PUBLISH=1 -->", "<!-- growth: end -->"],
+} as const;
 const REFERENCE = "postfix";
 const PEERS = ["postern", "postfix", "sendmail", "exim", "opensmtpd", "limit"];
 const MODES = ["postern", "postern-interactive", "postern-queueonly"];
@@ -124,7 +127,7 @@ const GROWTH_TITLES = new Map([
 ]);
 /** What is drawn of each; the rest is in the tables. */
 const GROWTH_DRAWN = new Map([
-  ["queue", ["recovery at start", "memory"]],
+  ["queue", ["accepted there", "recovery at start", "memory"]],
   ["connections", ["memory"]],
   ["table", ["makemap", "a lookup"]],
 ]);
@@ -158,7 +161,7 @@ function growthPart(r: Results): string {
   });
   return parts.length === 0
     ? ""
-    : `### How cost grows\n\nPostern alone, each point a process of its own. The steps of the x axis are about a factor of ten, not of equal size.\n\n${parts.join("\n")}`;
+    : `## How cost grows\n\n${headline(r.machine)}, load ${r.machine.load.toFixed(1)}. Postern alone, each point a process of its own. The steps of the x axis are about a factor of ten, not of equal size.\n\n${parts.join("\n")}`;
 }
 
 function errorPart(r: Results, all: Figures): string {
@@ -169,9 +172,10 @@ function errorPart(r: Results, all: Figures): string {
     : `### What failed or was cut short\n\n${errors.map((e) => `* ${e.replaceAll("|", "/").replaceAll("<", "‹").replaceAll(">", "›")}`).join("\n")}\n`;
 }
 
-/** Everything between the marks. */
-export function markdown(r: Results): string {
+/** What was measured beside the peers; "" when nothing was. */
+export function measuredPart(r: Results): string {
   const all = new Figures(r.rows);
+  if (all.metrics().size === 0) return "";
   const deep = `depth ${r.settings.depth}`;
   const deepWords = `${r.settings.depth.toLocaleString("en")} queued`;
   const line = (what: string, metric: string, cell: string, scale = 1): Line => ({
@@ -245,20 +249,24 @@ export function markdown(r: Results): string {
         line(`private dirty MB, ${deepWords}`, "private dirty", deep),
       ]),
     ),
-    growthPart(r),
     errorPart(r, all),
   ];
   return parts.filter(Boolean).join("\n");
 }
 
-/** Puts it into the reference page below `root`; gives the page's path. Throws when the page has lost its marks. */
+/** `text` with `part` between its marks. Throws when the page has lost them. */
+function spliced(text: string, [begin, end]: readonly [string, string], part: string): string {
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`${PAGE} has lost its mark "${begin}"`);
+  return part === "" ? text : `${text.slice(0, from + begin.length)}\n\n${part}\n${text.slice(to)}`;
+}
+
+/** Puts the figures into the reference page below `root`; gives the page's path. */
 export function publish(r: Results, root: string): string {
   const file = join(root, PAGE);
-  const text = readFileSync(file, "utf8");
-  const from = text.indexOf(BEGIN);
-  const to = text.indexOf(END);
-  if (from < 0 || to < from) throw new Error(`${PAGE} has lost the marks between which figures are written`);
-  writeFileSync(file, `${text.slice(0, from + BEGIN.length)}\n\n${markdown(r)}\n${text.slice(to)}`);
+  const text = spliced(readFileSync(file, "utf8"), MARKS.measured, measuredPart(r));
+  writeFileSync(file, spliced(text, MARKS.growth, growthPart(r)));
   return file;
 }
 
