@@ -164,7 +164,7 @@ test("every board carries the program that checks signatures", () => {
   for (const board of boardNames())
     assert.match(
       readFileSync(join(ROOT, "board", board, "packages"), "utf8"),
-      /^signify-openbsd usr\/bin\/signify-openbsd$/m,
+      /^signify-openbsd bin\/signify-openbsd$/m,
       board,
     );
 });
