@@ -4,6 +4,7 @@
 import { err, ok, type Result } from "../base/result.ts";
 import { crc32 } from "../sys/checksum.ts";
 import type { Disk, DiskError, DiskFile } from "../sys/disk.ts";
+import { letGo } from "../sys/heap.ts";
 import type { Body } from "./mailer.ts";
 
 /** Ten large bodies on their way out together must not need a small machine's memory. */
@@ -88,6 +89,8 @@ export class BodyFile {
   #sum = 0;
   #queue: Buffer[] = [];
   #queued = 0;
+  /** Those of the queue that are the file's own. */
+  #given: Buffer[] = [];
   #writing: Promise<void> | null = null;
   #error: DiskError | null = null;
 
@@ -119,6 +122,13 @@ export class BodyFile {
     return this.#sum;
   }
 
+  /** As put(), of a chunk that nobody else will look at: it is freed when it is written, and not at some collection of garbage. */
+  give(chunk: Buffer): Promise<void> | undefined {
+    if (this.#error === null) this.#given.push(chunk);
+    return this.put(chunk);
+  }
+
+  /** Takes bytes; a promise asks the source to wait. */
   put(chunk: Buffer): Promise<void> | undefined {
     if (this.#error !== null) return undefined;
     this.#sum = crc32(chunk, this.#sum);
@@ -132,9 +142,12 @@ export class BodyFile {
     while (this.#queue.length > 0 && this.#error === null) {
       const pieces = this.#queue;
       const bytes = this.#queued;
+      const given = this.#given;
       this.#queue = [];
+      this.#given = [];
       const done = await this.#file.write(pieces, this.#at);
       if (!done.ok) this.#error = done.error;
+      for (const chunk of given) letGo(chunk);
       this.#at += bytes;
       this.#queued -= bytes;
     }

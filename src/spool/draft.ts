@@ -74,7 +74,7 @@ export class ReceivedDraft implements Draft {
     if (this.#ended || this.error !== null || chunk.length === 0) return undefined;
     this.#bytes += chunk.length;
     if (!this.#eightBit && !isAscii(chunk)) this.#eightBit = true;
-    if (this.#file !== null) return this.#file.put(chunk);
+    if (this.#file !== null) return this.#file.give(chunk);
     this.#pieces.push(chunk);
     const max = this.#host.interactive ? HELD_BYTES_MAX : BODY_IN_MEMORY_BYTES_MAX;
     if (this.#opening === null && this.#bytes <= max && this.#host.budget.take(chunk.length)) {

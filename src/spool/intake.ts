@@ -25,6 +25,7 @@ export interface Draft {
   /**
    * Adds body bytes in wire form (CRLF, dots stuffed, no final dot). Returns undefined when more can come at once, or a promise
    * to wait for (back-pressure). Errors (disk full) are kept and come out of commit() as a refusal; later writes are ignored.
+   * The chunk is the draft's from now on: the caller must not look at its bytes again.
    */
   write(chunk: Buffer): Promise<void> | undefined;
   /** header: complete, CRLF lines, without the blank line, not dot-stuffed. Resolves when the promise of the 250 is kept. */
