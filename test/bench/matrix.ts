@@ -66,7 +66,9 @@ export class Matrix {
     const { last: t } = await timed(r, this.#load, cell, this.#settings.seconds, this.#rates);
     if (t.count === 0) this.#failed(c, `${prefix}relayed/s`, name, t.error || "nothing was relayed");
     else this.#rows(c, name, prefix, t);
-    if (t.error !== "") await this.#stop(r);
+    if (t.error === "") return;
+    r.keepLog(name);
+    await this.#stop(r);
   }
 
   #rows(c: Contender, cell: string, prefix: string, t: Awaited<ReturnType<typeof timed>>["last"]): void {

@@ -2,7 +2,7 @@
 // Whatever it is asked to do ends with stop(), which leaves no process, mount or device.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Contender, Start } from "./contender.ts";
 import { freePort, type Load, listening, within } from "./load.ts";
@@ -28,6 +28,17 @@ export class Running {
     this.#process = child;
   }
 
+  /** Keeps its log, and its list of connections, for who wants to know why `cell` failed. */
+  keepLog(cell: string): void {
+    const folder = join(this.at.work, "failed");
+    mkdirSync(folder, { recursive: true });
+    const kept = join(folder, `${this.contender.name}-${cell.replaceAll("/", "-")}`);
+    copyFileSync(logOf(this.at.work, this.contender.name), `${kept}.log`);
+    const connections = readFileSync("/proc/net/tcp", "latin1").split("\n");
+    const port = this.at.sink.toString(16).toUpperCase().padStart(4, "0");
+    writeFileSync(`${kept}.tcp`, `${connections.filter((l) => l.includes(`:${port} `)).join("\n")}\n`);
+  }
+
   get alive(): boolean {
     return this.#process.exitCode === null && this.#process.signalCode === null;
   }
@@ -50,6 +61,10 @@ export class Running {
   }
 }
 
+function logOf(work: string, name: string): string {
+  return join(work, "spools", `${name}.log`);
+}
+
 /** Starts `c` on a fresh spool. Throws with the end of its log when it does not listen. */
 export async function start(
   c: Contender,
@@ -61,7 +76,7 @@ export async function start(
   const spool = new LoopSpool(work, c.name, SPOOL_MB, fileSystem);
   const group = new Group(c.name, work);
   const at: Start = { work, spool: spool.folder, port: await freePort(), sink: load.sinkPort };
-  const logFile = join(work, "spools", `${c.name}.log`);
+  const logFile = logOf(work, c.name);
   let running: Running | null = null;
   try {
     const argv = c.start(at);

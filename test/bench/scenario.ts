@@ -173,9 +173,11 @@ async function deep(c: Contender, load: Load, s: Settings, emit: Emit): Promise<
   const row = emitter(c, emit);
   const cell = `depth ${s.depth}`;
   const part = Math.max(1, Math.floor(s.depth / 10));
-  await load.stopSink();
   const r = await start(c, load, s.work, s.fileSystem);
   try {
+    // A cold program's rate is no measure of an empty queue.
+    await warm(r, load, s);
+    await load.stopSink();
     const filled = await fill(r, load, s.depth, part);
     const { dirty } = r.group.memory();
     const more = said(filled.error);

@@ -72,6 +72,7 @@ export class Workplace {
       throw new Error(`another bench runs in ${this.folder} (process ${pid})`);
     if (pid > 0) rmSync(counterFile(pid), { force: true });
     this.clear();
+    rmSync(join(this.folder, "failed"), { recursive: true, force: true });
     writeFileSync(this.#lock, String(process.pid));
     mkdirSync(join(this.folder, "spools"), { recursive: true });
     mkdirSync(join(this.folder, "tmp"), { recursive: true });
