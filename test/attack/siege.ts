@@ -26,6 +26,8 @@ export class Recorder {
   /** Keeps the messages themselves; a count is enough for floods. */
   keep = true;
   count = 0;
+  /** Answers to RCPT by address, bytes of any kind; "\0CLOSE" ends the connection. */
+  readonly refuse = new Map<string, string>();
   /** Extensions besides PIPELINING and SIZE. */
   extensions: readonly string[] = ["8BITMIME"];
   /** Sees the bytes as they come. */
@@ -101,12 +103,20 @@ export class Recorder {
             ["recorder", ...this.extensions, "PIPELINING"].map((l) => `250-${l}\r\n`).join("") +
               "250 SIZE\r\n",
           );
+        else if (verb === "DATA" && rcpt.length === 0) socket.write("503 5.5.1 nobody\r\n");
         else if (verb === "DATA") {
           socket.write("354 go\r\n");
           data = [];
           tail = Buffer.from("\r\n");
         } else {
           if (verb === "MAIL") mail = line;
+          const refusal = this.refuse.get(/^RCPT To:<([^>]*)>/i.exec(line)?.[1] ?? "");
+          if (refusal !== undefined) {
+            const [bytes = "", close] = refusal.split("\0CLOSE");
+            socket.write(Buffer.from(close === undefined ? `${bytes}\r\n` : bytes, "latin1"));
+            if (close !== undefined) socket.end();
+            continue;
+          }
           if (verb === "RCPT") rcpt.push(line);
           socket.write(verb === "QUIT" ? "221 bye\r\n" : "250 ok\r\n");
           if (verb === "QUIT") socket.end();

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { makeStage, type Stage, type Talk } from "../dialog/stage.ts";
+import { SEQUENCES } from "./sequences.ts";
 
 const TAIL = "MAIL FROM:<evil@c.test>\r\nRCPT TO:<b@gw2.test>\r\nDATA\r\nx: y\r\n\r\nsmug\r\n.\r\n";
 const START = "From: a@c.test\r\nSubject: t\r\n\r\nline1";
@@ -26,6 +27,11 @@ const NUL: readonly (readonly [string, string])[] = [
   ["SMUG-11", "\r\n\x00.\r\n"],
   ["SMUG-12", "\r\n.\x00\r\n"],
 ];
+
+/** Where a sequence first has a CR or LF that stands alone: what is named first. */
+function bareAt(sequence: string): number {
+  return /\r(?!\n)|(?<!\r)\n/.exec(sequence)?.index ?? -1;
+}
 
 async function toData(stage: Stage): Promise<Talk> {
   const talk = stage.connect();
@@ -52,7 +58,7 @@ function cuts(text: string): string[][] {
 /** Cuts inside and around the sequence: the rest of the stream does not care. */
 function cutsAround(before: string, sequence: string, after: string): string[][] {
   return cuts(`${before.slice(-3)}${sequence}${after.slice(0, 3)}`).map((pieces) => [
-    before.slice(0, -3) + pieces[0],
+    before.slice(0, Math.max(0, before.length - 3)) + pieces[0],
     ...pieces.slice(1, -1),
     (pieces.length > 1 ? (pieces.at(-1) ?? "") : "") + after.slice(3),
   ]);
@@ -71,25 +77,38 @@ describe("smuggled messages", () => {
       assert.equal(stage.intake.kept.length, 0);
       assert.equal(stage.intake.open_, 0);
     });
+  }
 
-    it(`SMUG-14 ${origin} as the first bytes of DATA is refused`, async () => {
+  for (const [origin, sequence] of SEQUENCES) {
+    const nul = sequence.includes("\0");
+    const answer = nul ? "554 5.6.1 NUL byte not allowed" : sequence[bareAt(sequence)] === "\n" ? LF : CR;
+    it(`SMUG-14 ${origin} as the first bytes of DATA is refused, however it is cut`, async () => {
       const stage = makeStage();
-      const talk = await toData(stage);
-      talk.send(sequence + TAIL);
-      assert.equal(await talk.rest(), `${answer}\r\n`);
-      await talk.leave();
+      for (const pieces of cutsAround("", sequence, TAIL)) {
+        const talk = await toData(stage);
+        await trickle(talk, pieces);
+        if (nul) assert.deepEqual(await talk.reply(), [answer]);
+        else assert.equal(await talk.rest(), `${answer}\r\n`);
+        await talk.leave();
+      }
       assert.equal(stage.intake.kept.length, 0);
+      assert.equal(stage.intake.open_, 0);
     });
 
-    it(`SMUG-14 ${origin} after a body over the limit gets 552 at the true end and runs nothing`, async () => {
-      const stage = makeStage({ options: { MaxMessageSize: 1000 } });
-      const talk = await toData(stage);
-      talk.send(`${START}${"x".repeat(2000)}${sequence}${TAIL}`);
-      assert.deepEqual(await talk.reply(), ["552 5.2.3 Message exceeds maximum fixed size (1000)"]);
-      assert.deepEqual(await talk.say("RCPT TO:<b@gw2.test>"), ["503 5.0.0 Need MAIL before RCPT"]);
-      assert.deepEqual(await talk.say("QUIT"), ["221 2.0.0 mail.gw.test closing connection"]);
-      await talk.leave();
+    it(`SMUG-14 ${origin} after a body of 1 MiB, too large, gets 552 at the true end and runs nothing, however it is cut`, async () => {
+      const stage = makeStage({ options: { MaxMessageSize: 1_000_000 } });
+      const body = Buffer.from(`${START}\r\n${`${"x".repeat(62)}\r\n`.repeat(16_384)}x`);
+      for (const pieces of cutsAround("", sequence, TAIL)) {
+        const talk = await toData(stage);
+        talk.send(body);
+        await trickle(talk, pieces);
+        assert.deepEqual(await talk.reply(), ["552 5.2.3 Message exceeds maximum fixed size (1000000)"]);
+        assert.deepEqual(await talk.say("RCPT TO:<b@gw2.test>"), ["503 5.0.0 Need MAIL before RCPT"]);
+        assert.deepEqual(await talk.say("QUIT"), ["221 2.0.0 mail.gw.test closing connection"]);
+        await talk.leave();
+      }
       assert.equal(stage.intake.kept.length, 0);
+      assert.equal(stage.intake.open_, 0);
     });
   }
 

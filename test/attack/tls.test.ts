@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { join } from "node:path";
+import { duplexPair } from "node:stream";
 import { after, before, describe, it } from "node:test";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import type { DaemonSpec } from "../../src/config/configuration.ts";
@@ -246,10 +247,82 @@ describe("STARTTLS", () => {
       }
     });
 
-  it("TLS-07: HTTP as the first line inside TLS ends the connection too", async () => {
-    const inside = await startTls(await listen(secureStage()));
-    inside.send("GET / HTTP/1.1\r\n\r\n");
-    assert.match(await inside.rest(), /^421 4\.7\.0 mail\.gw\.test Rejecting open proxy /);
+  for (const line of ["GET / HTTP/1.1", "POST / HTTP/1.0", "CONNECT a:25 HTTP/1.0", "USER joe"])
+    it(`TLS-07: ${line} as the first line inside TLS ends the connection too`, async () => {
+      const inside = await startTls(await listen(secureStage()));
+      inside.send(`${line}\r\nHost: x\r\n\r\n`);
+      assert.match(await inside.rest(), /^421 4\.7\.0 mail\.gw\.test Rejecting open proxy [^\r]*\r\n$/);
+    });
+
+  it("TLS-04, ST-07: STARTTLS after AUTH is refused", async () => {
+    const stage = secureStage({ AuthOptions: "A" });
+    const talk = dial(await listen(stage));
+    await talk.reply();
+    await talk.say("EHLO c.test");
+    assert.deepEqual(await talk.say(`AUTH PLAIN ${base64("\0joe\0secret")}`), ["235 2.0.0 OK Authenticated"]);
+    assert.deepEqual(await talk.say("STARTTLS"), ["503 5.5.0 STARTTLS not permitted after AUTH"]);
+    await talk.say("QUIT");
+  });
+
+  it("TLS-01: commands behind STARTTLS in pieces of every size never run inside TLS", async () => {
+    const stage = secureStage();
+    const port = await listen(stage);
+    const bytes = "STARTTLS\r\nMAIL FROM:<evil@c.test>\r\n";
+    for (let cut = 1; cut <= bytes.length; cut++) {
+      const talk = dial(port);
+      await talk.reply();
+      await talk.say("EHLO c.test");
+      talk.send(bytes.slice(0, cut));
+      await new Promise((resolve) => setTimeout(resolve, 3));
+      talk.send(bytes.slice(cut));
+      // Refused at once, or taken for a handshake, which it is not.
+      assert.match(
+        await talk.rest(),
+        /^(?:554 5\.5\.0 SMTP protocol error|220 2\.0\.0 Ready to start TLS)\r\n$/,
+      );
+    }
+    assert.equal(stage.intake.opened, 0);
+  });
+
+  it("TLS-10: a handshake in segments of one byte works", async () => {
+    const port = await listen(secureStage());
+    const talk = dial(port);
+    await talk.reply();
+    await talk.say("EHLO c.test");
+    await talk.say("STARTTLS");
+    const plain = talk.release();
+    const [ours, theirs] = duplexPair();
+    theirs.on("data", (chunk: Buffer) => {
+      for (const byte of chunk) plain.write(Buffer.of(byte));
+    });
+    plain.on("data", (chunk: Buffer) => theirs.write(chunk));
+    plain.on("close", () => theirs.destroy());
+    const socket = connectTls({ socket: ours, rejectUnauthorized: false });
+    await new Promise((resolve, reject) => {
+      socket.once("secureConnect", resolve);
+      socket.once("error", reject);
+    });
+    const inside = new Talk(socket, Promise.resolve());
+    assert.match((await inside.say("EHLO c.test"))[0] ?? "", /^250/);
+    plain.destroy();
+  });
+
+  it("TLS-10: a client that asks for renegotiation is cut off or refused, and the gateway lives", async () => {
+    const stage = secureStage();
+    const port = await listen(stage);
+    const inside = await startTls(port, { maxVersion: "TLSv1.2" });
+    await inside.say("EHLO c.test");
+    const socket = inside.stream as TLSSocket;
+    const refused = await new Promise<boolean>((resolve) => {
+      socket.once("error", () => resolve(true));
+      socket.once("close", () => resolve(true));
+      if (!socket.renegotiate({}, (e) => resolve(e !== null))) resolve(true);
+    });
+    assert.ok(refused, "renegotiated");
+    socket.destroy();
+    const again = await startTls(port);
+    assert.match((await again.say("EHLO c.test"))[0] ?? "", /^250/);
+    again.stream.destroy();
   });
 
   it("TLS-08: a session of one listener is not resumed at another", async () => {
@@ -311,6 +384,34 @@ describe("AUTH", () => {
       name: "ST-07: base64 with blanks",
       lines: ["AUTH LOGIN", "am9 l"],
       answer: "501 5.5.4 cannot decode AUTH parameter am9 l",
+    },
+    {
+      name: "ST-07: * is no initial response",
+      lines: ["AUTH LOGIN *"],
+      answer: /^501 5\.5\.4 cannot BASE64 decode/,
+    },
+    {
+      name: "an abort with blanks is no abort",
+      lines: ["AUTH LOGIN", " *"],
+      answer: /^501 5\.5\.4 cannot decode/,
+    },
+    { name: "an 8-bit response", lines: ["AUTH LOGIN", "\xff\xfe"], answer: /^501 5\.5\.4 cannot decode/ },
+    { name: "a NUL in a response", lines: ["AUTH LOGIN", "am9s\0AAAA"], answer: /^(?:334|501) / },
+    {
+      name: "a command instead of a response",
+      lines: ["AUTH LOGIN", "MAIL FROM:<a@c.test>"],
+      answer: /^501 5\.5\.4/,
+    },
+    {
+      name: "a mechanism of 500 characters",
+      lines: [`AUTH ${"X".repeat(500)}`],
+      answer: /^504 5\.3\.3 AUTH mechanism X{32} not/,
+    },
+    { name: "padding in the middle", lines: ["AUTH PLAIN AA==AAAA"], answer: /^501 5\.5\.4/ },
+    {
+      name: "12 kB of base64 as an initial response",
+      lines: [`AUTH PLAIN ${base64("a".repeat(9000))}`],
+      answer: "535 5.7.0 authentication failed",
     },
     { name: "the LOGIN prompts", lines: ["AUTH LOGIN"], answer: "334 VXNlcm5hbWU6" },
     { name: "the second LOGIN prompt", lines: ["AUTH LOGIN", "am9l"], answer: "334 UGFzc3dvcmQ6" },
