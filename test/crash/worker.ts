@@ -98,3 +98,5 @@ async function list(): Promise<void> {
 }
 
 await (mode === "list" ? list() : feed());
+// Timers that only tidy up would keep it for seconds.
+process.exit(0);
