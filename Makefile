@@ -95,8 +95,8 @@ size:
 	@$(SETUP) bundle image
 	@$(NODE) scripts/size.ts $(BOARD)
 
-## make bench     [QUICK=1] [GROWTH=1]  speed, memory, flash writes beside other mail servers (root; 45 min; QUICK=1: 5; GROWTH=1: growth only)
-##                [SECONDS=2.5] [ROUNDS=2] [MINUTES=55] [PUBLISH=1]  a cell's time, turns, end of the run; write the reference page
+## make bench     [QUICK=1] [GROWTH=1]  speed, memory, flash writes beside other mail servers (root; 40 min; QUICK=1: 4; GROWTH=1: 1)
+##                [SECONDS=2.2] [ROUNDS=2] [MINUTES=55] [PUBLISH=1]  a cell's time, turns, end of the run; write the reference page
 ## make bench     BOARD=b              boot, memory and load of an emulated board, beside a bare guest (10 minutes)
 bench:
 ifeq ($(origin BOARD),file)

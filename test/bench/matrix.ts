@@ -7,7 +7,7 @@ import type { Contender } from "./contender.ts";
 import type { Load } from "./load.ts";
 import { type Running, start } from "./running.ts";
 import { type Emit, type Row, type Settings, warm } from "./scenario.ts";
-import { Rates, timed } from "./transfer.ts";
+import { Rates, type Transfer, timed } from "./transfer.ts";
 
 const FAILURES_MAX = 3;
 
@@ -63,7 +63,14 @@ export class Matrix {
     const r = await this.#up(c);
     if (r === null) return;
     const name = cellName(cell);
-    const { last: t } = await timed(r, this.#load, cell, this.#settings.seconds, this.#rates);
+    let t: Transfer;
+    try {
+      t = (await timed(r, this.#load, cell, this.#settings.seconds, this.#rates)).last;
+    } catch (e) {
+      this.#failed(c, `${prefix}relayed/s`, name, e instanceof Error ? e.message : String(e));
+      await this.#stop(r);
+      return;
+    }
     if (t.count === 0) this.#failed(c, `${prefix}relayed/s`, name, t.error || "nothing was relayed");
     else this.#rows(c, name, prefix, t);
     if (t.error === "") return;
@@ -71,7 +78,7 @@ export class Matrix {
     await this.#stop(r);
   }
 
-  #rows(c: Contender, cell: string, prefix: string, t: Awaited<ReturnType<typeof timed>>["last"]): void {
+  #rows(c: Contender, cell: string, prefix: string, t: Transfer): void {
     const more: Partial<Row> = { other: t.other, ...(t.error === "" ? {} : { error: t.error }) };
     const row = (metric: string, value: number, unit: string): void =>
       this.#emit({ contender: c.name, metric: `${prefix}${metric}`, cell, value, unit, ...more });

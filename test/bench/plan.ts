@@ -19,11 +19,18 @@ function clock(seconds: number): string {
 export class Plan {
   readonly #steps: readonly Step[];
   readonly #say: (text: string) => void;
+  readonly #failed: (what: string, error: unknown) => void;
   readonly #taken = new Map<string, { count: number; seconds: number }>();
 
-  constructor(steps: readonly Step[], say: (text: string) => void) {
+  /** `failed` hears of a step that threw; the others are done all the same. */
+  constructor(
+    steps: readonly Step[],
+    say: (text: string) => void,
+    failed: (what: string, error: unknown) => void,
+  ) {
     this.#steps = steps;
     this.#say = say;
+    this.#failed = failed;
   }
 
   /** Seconds of the steps from `at` on. */
@@ -57,7 +64,11 @@ export class Plan {
       const done = Math.floor((i * 100) / this.#steps.length);
       this.#say(`[${String(done).padStart(2)} %, ${clock(this.#left(i))} left] ${step.what}`);
       const start = performance.now();
-      await step.run();
+      try {
+        await step.run();
+      } catch (e) {
+        this.#failed(step.what, e);
+      }
       const t = this.#taken.get(step.kind) ?? { count: 0, seconds: 0 };
       t.count++;
       t.seconds += (performance.now() - start) / 1000;

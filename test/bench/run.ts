@@ -65,7 +65,7 @@ function number(name: string, given: string, otherwise: number, least: number): 
 }
 
 const quick = values.quick;
-const seconds = number("SECONDS", values.seconds, quick ? 2 : 2.5, 0.1);
+const seconds = number("SECONDS", values.seconds, quick ? 2 : 2.2, 0.1);
 const rounds = number("ROUNDS", values.rounds, 2, 1);
 const minutes = number("MINUTES", values.minutes, 55, 1);
 const depth = number("--depth", values.depth, quick ? 2000 : 10_000, 10);
@@ -143,7 +143,8 @@ async function main(): Promise<Results> {
     if (contenders.length > 0) await load.startSink();
     const f2fsCells = F2FS_CELLS.map(parseCell);
     const wishes = { contenders, cells, f2fsCells, scenarios, rounds, settings };
-    left = await new Plan(stepsOf(wishes, load, told, matrices), say).run(minutes);
+    const steps = stepsOf(wishes, load, told, matrices);
+    left = await new Plan(steps, say, (what, e) => told.failed("bench", what, e)).run(minutes);
   } finally {
     for (const matrix of matrices) await matrix.end();
     await load.close();

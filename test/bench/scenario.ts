@@ -41,8 +41,8 @@ const LATENCY_MESSAGES = 1000;
 /** To come to rest after the start; and as long again for what an idle program writes. */
 const IDLE_MS = 4000;
 /** A queue is filled, and flushed, for at most so long: slower peers get less deep. */
-const FILL_SECONDS_MAX = 60;
-const FLUSH_SECONDS_MAX = 45;
+const FILL_SECONDS_MAX = 45;
+const FLUSH_SECONDS_MAX = 30;
 const MAILQ_SECONDS_MAX = 30;
 const MAILQ_RUNS = 3;
 const MAILQ_ENOUGH_SECONDS = 3;

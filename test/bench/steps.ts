@@ -1,5 +1,5 @@
-// The steps of a run, in their order: each round the matrix (every cell by every contender in turn) and the other scenarios, then
-// f2fs, then growth. A contender that a cap has cut in a scenario is not asked the same again in the next round.
+// The steps of a run, in their order: growth, then each round the matrix (every cell by every contender in turn) and the other
+// scenarios, then f2fs. A contender that a cap has cut in a scenario is not asked the same again in the next round.
 
 import { type Cell, cellName } from "./cell.ts";
 import type { Contender } from "./contender.ts";
@@ -35,7 +35,7 @@ const GUESSES = new Map<string, readonly [number, number]>([
   ["latency", [10, 15]],
   ["memory", [15, 22]],
   ["syncs", [14, 24]],
-  ["deep", [8, 130]],
+  ["deep", [10, 95]],
 ]);
 const GROWTH_SECONDS = 5;
 
@@ -64,6 +64,15 @@ export function stepsOf(w: Wishes, load: Load, told: Told, matrices: Matrix[]): 
     matrices.push(made);
     return made;
   };
+  if (has("growth"))
+    for (const [what, sizes] of POINTS)
+      for (const at of sizes)
+        steps.push({
+          what: `growth: ${what} ${at}`,
+          kind: `growth ${what} ${at}`,
+          seconds: GROWTH_SECONDS,
+          run: async () => told.points(await grow(what, at, `${w.settings.work}/tmp`)),
+        });
   const main = matrixOf(w.settings);
   const cut = new Set<string>();
   for (let n = 1; n <= w.rounds; n++) {
@@ -115,14 +124,5 @@ export function stepsOf(w: Wishes, load: Load, told: Told, matrices: Matrix[]): 
       });
     } else told.failed("f2fs", "flash", "this kernel has no f2fs: bytes written are those of ext4 only");
   }
-  if (has("growth"))
-    for (const [what, sizes] of POINTS)
-      for (const at of sizes)
-        steps.push({
-          what: `growth: ${what} ${at}`,
-          kind: `growth ${what} ${at}`,
-          seconds: GROWTH_SECONDS,
-          run: async () => told.points(await grow(what, at, `${w.settings.work}/tmp`)),
-        });
   return steps;
 }
