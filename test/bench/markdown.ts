@@ -191,7 +191,7 @@ export function measuredPart(r: Results): string {
   const versions =
     r.machine.versions.length === 0 ? "" : ` Peers are Debian's: ${r.machine.versions.join(", ")}.`;
   const parts = [
-    `## Measured\n\n${headline(r.machine)}, load ${r.machine.load.toFixed(1)} at the start; ${r.machine.program}; ${r.rounds} rounds in turn, about ${r.settings.seconds} s a cell, ${r.minutes} minutes in all.${versions}\nMedians of the rounds; ratio: Postern to Postfix, and half of the distance between the rounds. "!": cut short, see the end. "limit": the least that\na Node program can do, without checks and recovery.\n`,
+    `## Measured\n\n${headline(r.machine)}, load ${r.machine.load.toFixed(1)} at the start; ${r.machine.program}; ${r.rounds} ${r.rounds === 1 ? "round" : "rounds"} in turn, about ${r.settings.seconds} s a cell, ${r.minutes} minutes in all.${versions}\nMedians of the rounds; ratio: Postern to Postfix, and half of the distance between the rounds. "!": cut short, see the end. "limit": the least that\na Node program can do, without checks and recovery.\n`,
     part("Budgets", budgetPart(r, all)),
     part(
       "Relayed messages a second",

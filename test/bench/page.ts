@@ -228,6 +228,6 @@ export function page(r: Results): string {
     errors.length === 0
       ? ""
       : `<h2>What failed or was cut short</h2><ul>${errors.map((e) => `<li>${escaped(e)}</li>`).join("")}</ul>`;
-  const how = `${r.rounds} rounds in ${r.minutes} minutes, about ${r.settings.seconds} s a cell; contenders take turns within seconds. Postern: ${r.machine.program}. Peers: Debian's packages (${r.machine.versions.join(", ") || "none"}) in overlays of the root file system.`;
+  const how = `${r.rounds} ${r.rounds === 1 ? "round" : "rounds"} in ${r.minutes} minutes, about ${r.settings.seconds} s a cell; contenders take turns within seconds. Postern: ${r.machine.program}. Peers: Debian's packages (${r.machine.versions.join(", ") || "none"}) in overlays of the root file system.`;
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Postern: what it costs</title><style>${STYLE}</style><main><h1>Postern: what it costs</h1><p>${escaped(headline(r.machine))}. ${escaped(how)}</p>${budgetRows(all, r.settings.depth)}${plots(r, all)}${notes}<h2>All figures</h2><p>Each with its ratio to Postfix and the noise of that ratio. !: cut short or failed. ~: others used more than a fifth of the machine.</p>${figureTables(all)}</main></html>\n`;
 }
