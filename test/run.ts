@@ -61,7 +61,7 @@ function stages(): Stage[] {
     tests("oracle", 5, 2),
     tests("packaging", 10, 1),
     tests("board", 20, 1),
-    tests("powercut", 8, 1),
+    tests("powercut", 12, 1),
   ];
   const names = new Set(known.map((stage) => stage.name));
   const others = readdirSync(join(ROOT, "test"), { withFileTypes: true })
