@@ -9,6 +9,7 @@ import type { DaemonSpec } from "../config/configuration.ts";
 import type { Smtpd } from "../smtpd/server.ts";
 import type { Service } from "../smtpd/service.ts";
 import { systemClock } from "../sys/clock.ts";
+import { compileBriefly } from "../sys/compiler.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { removeFile, replaceFile } from "../sys/files.ts";
 import { growHeapSlowly } from "../sys/heap.ts";
@@ -225,6 +226,7 @@ export async function runDaemon(
   }
   if (gateway.spool?.suspended.has("listener")) smtpd?.suspend(true);
   growHeapSlowly();
+  compileBriefly();
   gateway.spool?.start(line.queueIntervalMs ?? 0);
   log.line(0, `started as: ${words}`);
   const kept = reason === "" ? keeping.begin() : Promise.resolve();
