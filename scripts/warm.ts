@@ -10,15 +10,14 @@ import { compileProgram, runProgram } from "../src/sys/program.ts";
 const [node = "", self = "", program = "", addon = "", cache = "", words = "", ...args] = process.argv;
 /** The compilers above the interpreter. */
 const COMPILERS = ["sparkplug", "maglev", "turbofan"];
-/** The cache names the options that it was made with, so they are then as at a start; the program too has set one (src/sys/heap.ts). */
-const AS_AT_START = [...COMPILERS.map((name) => `--${name}`), "--heap-growing-percent=0"];
 for (const name of COMPILERS) setFlagsFromString(`--no-${name}`);
 const script = compileProgram(readFileSync(program, "latin1"), undefined);
 const write = process.stderr.write.bind(process.stderr);
 process.stderr.write = (text: string | Uint8Array): boolean => {
   const said = write(text);
   if (!text.toString().includes(words)) return said;
-  for (const option of AS_AT_START) setFlagsFromString(option);
+  // The cache names the options that it was made with, so they are as at a start again.
+  for (const name of COMPILERS) setFlagsFromString(`--${name}`);
   writeFileSync(cache, script.createCachedData());
   process.exit(0);
 };

@@ -12,7 +12,6 @@ import { systemClock } from "../sys/clock.ts";
 import { compileBriefly } from "../sys/compiler.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { removeFile, replaceFile } from "../sys/files.ts";
-import { growHeapSlowly } from "../sys/heap.ts";
 import type { LocalListener } from "../sys/localsocket.ts";
 import { batchedLog, type Log } from "../sys/log.ts";
 import { becomeUser, exitNow, onFatal, onSignal, processId, setEffectiveUser } from "../sys/process.ts";
@@ -225,7 +224,6 @@ export async function runDaemon(
     if (!dropped.ok) return said({ lines: [dropped.error], exit: EX_SOFTWARE });
   }
   if (gateway.spool?.suspended.has("listener")) smtpd?.suspend(true);
-  growHeapSlowly();
   compileBriefly();
   gateway.spool?.start(line.queueIntervalMs ?? 0);
   log.line(0, `started as: ${words}`);

@@ -5,7 +5,7 @@
 
 import { setFlagsFromString } from "node:v8";
 
-/** From now on Maglev's code is the last. Said at run time for the same reason as growHeapSlowly(): V8's code caches stay valid. */
+/** From now on Maglev's code is the last. Said at run time: a start is too short for it to matter. */
 export function compileBriefly(): void {
   setFlagsFromString("--no-turbofan");
 }

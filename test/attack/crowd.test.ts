@@ -38,7 +38,7 @@ describe("crowds", () => {
   it(`RES-01, RES-02: 1000 idle and 200 slow connections cost less than ${CROWD_BYTES / 1e6} MB, a good client waits less than 2 s`, async () => {
     await besieged("crowd", { more: IMPATIENT, growth: CROWD_BYTES }, async (siege) => {
       const { port } = siege.gateway;
-      const before = siege.figures().rss;
+      const before = siege.figures().memory;
       const idle = await arrive(port, 1000);
       const slow = await arrive(port, 200);
       const all = [...idle, ...slow];
@@ -58,7 +58,7 @@ describe("crowds", () => {
         assert.equal(all.filter((socket) => !socket.destroyed).length, 1200, "all of them are there");
         await siege.good();
         await siege.good();
-        const cost = siege.figures().rss - before;
+        const cost = siege.figures().memory - before;
         assert.ok(cost < CROWD_BYTES, `${Math.round(cost / 1e6)} MB`);
         await until("time-outs have ended them all", 40, () =>
           all.every((socket) => socket.destroyed || socket.readableEnded),

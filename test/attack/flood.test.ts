@@ -127,7 +127,7 @@ describe("BOMB-01", () => {
           aliases: files.aliases.replace("LIST", place("list.txt")).replace("HUGE", place("huge.txt")),
         });
       });
-      const before = siege.figures().rss;
+      const before = siege.figures().memory;
       const client = await toData(siege, "list@gw.test");
       client.raw("Subject: list\r\n\r\nx\r\n.\r\n");
       assert.match(await client.reply(60), /^250/);
@@ -167,7 +167,7 @@ describe("BOMB-02", () => {
   const count = Number(process.env["FLOOD"] ?? 10_000);
   it(`${count} small messages over 20 sessions: what was accepted has arrived, each once`, async () => {
     await besieged("messages", { growth: 40e6 }, async (siege) => {
-      const before = siege.figures().rss;
+      const before = siege.figures().memory;
       const sessions = Array.from({ length: 20 }, (_, n) => source(siege.gateway.port, n, count, 20));
       const work = Promise.all(sessions);
       const most = await peak(siege, work);

@@ -291,7 +291,7 @@ describe("INJ-05, INJ-09", () => {
       const tag = `hostile ${name}`;
       const address = `h${HOSTILE.findIndex(([n]) => n === name)}@gw2.test`;
       hop.refuse.set(address, answer);
-      const before = siege.figures().rss;
+      const before = siege.figures().memory;
       const client = await toData(siege, address);
       client.raw(`Subject: ${tag}\r\n\r\nx\r\n.\r\n`);
       const id = /^250 2\.0\.0 (\S+) /.exec(await client.reply())?.[1] ?? "";
@@ -299,7 +299,7 @@ describe("INJ-05, INJ-09", () => {
       await until("it is deferred", 20, () =>
         new RegExp(`${id}: to=.*stat=Deferred`).test(siege.gateway.output),
       );
-      assert.ok(siege.figures().rss - before < 20e6);
+      assert.ok(siege.figures().memory - before < 20e6);
       hop.refuse.delete(address);
       // The host may be left alone for a moment after that.
       await copyOf(siege, tag);

@@ -34,7 +34,7 @@ describe("monstrous input", () => {
         said += chunk.toString("latin1");
       });
       await greeted([socket]);
-      const before = siege.figures().rss;
+      const before = siege.figures().memory;
       const most = await peak(siege, pour(socket, times(100, Buffer.alloc(MIB, "x"))));
       await until("the answer", 10, () => said.includes("421"));
       assert.match(
@@ -87,7 +87,7 @@ describe("monstrous input", () => {
         let bytes = 0;
         let column = 0;
         const client = await toData(siege);
-        const before = siege.figures().rss;
+        const before = siege.figures().memory;
         const work = (async () => {
           client.raw("Subject: long\r\n\r\n");
           const chunk = Buffer.alloc(Math.min(size, MIB), "y");
@@ -116,7 +116,7 @@ describe("monstrous input", () => {
   it("RES-10: 50 messages of 10 MB at once in a heap of 64 MB: all are taken and arrive, memory is bounded", async () => {
     await besieged("heap", { flags: ["--max-old-space-size=64"], growth: 70e6 }, async (siege) => {
       siege.hop.keep = false;
-      const before = siege.figures().rss;
+      const before = siege.figures().memory;
       const body = Buffer.from(`${"z".repeat(70)}\r\n`.repeat(Math.floor((10 * MIB) / 72)));
       const one = async (n: number): Promise<void> => {
         const client = await toData(siege);

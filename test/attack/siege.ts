@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import { NODE_OPTIONS } from "../../scripts/nodeoptions.ts";
 import { Client, delay, freePort, Gateway, send, until } from "../flow/gateway.ts";
 
 /** One transaction that the next hop took, as it came over the wire. */
@@ -128,7 +129,7 @@ export class Recorder {
 
 /** How a board runs the program: its options of V8, and one arena of the C library. */
 const ENVIRONMENT = { MALLOC_ARENA_MAX: "1" };
-const AS_ON_A_BOARD = ["--max-semi-space-size=2"];
+const AS_ON_A_BOARD = NODE_OPTIONS;
 
 export interface SiegeOptions {
   /** Lines of sendmail.mc before its features. */
@@ -156,16 +157,16 @@ MAILER(\`smtp')dnl
 `;
 }
 
-/** The gateway's own: resident and private memory in bytes, open files. */
+/** The gateway's own: private dirty memory in bytes (what it takes from others; not the pages of its program), open files. */
 export interface Figures {
-  readonly rss: number;
+  readonly memory: number;
   readonly files: number;
 }
 
 export class Siege {
   readonly gateway: Gateway;
   readonly hop = new Recorder();
-  #before: Figures = { rss: 0, files: 0 };
+  #before: Figures = { memory: 0, files: 0 };
 
   private constructor(name: string) {
     this.gateway = new Gateway(name);
@@ -204,9 +205,9 @@ export class Siege {
 
   figures(): Figures {
     const { pid } = this.gateway;
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const sums = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
     return {
-      rss: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024,
+      memory: Number(/^Private_Dirty:\s+(\d+) kB/m.exec(sums)?.[1] ?? 0) * 1024,
       files: readdirSync(`/proc/${pid}/fd`).length,
     };
   }
@@ -243,7 +244,7 @@ export class Siege {
     assert.ok(took < 2000, `a good client waited ${Math.round(took)} ms`);
   }
 
-  /** The three questions. `growth`: bytes of resident memory that the attack may leave behind. */
+  /** The three questions. `growth`: bytes of its own memory that the attack may leave behind. */
   async holds(growth = 20e6): Promise<void> {
     await this.good();
     const { files } = this.#before;
@@ -253,8 +254,8 @@ export class Siege {
         throw new Error(`${String(e)}: ${this.#openFiles()}`);
       },
     );
-    const grown = this.figures().rss - this.#before.rss;
-    assert.ok(grown <= growth, `resident memory grew by ${Math.round(grown / 1e6)} MB`);
+    const grown = this.figures().memory - this.#before.memory;
+    assert.ok(grown <= growth, `memory of its own grew by ${Math.round(grown / 1e6)} MB`);
     assert.doesNotMatch(this.gateway.output, /SYSERR|assertion/);
   }
 
@@ -286,7 +287,7 @@ export async function besieged(
   }
 }
 
-/** The most resident memory that the gateway had while `work` ran, in bytes. */
+/** The most memory of its own that the gateway had while `work` ran, in bytes. */
 export async function peak(siege: Siege, work: Promise<unknown>): Promise<number> {
   let most = 0;
   let over = false;
@@ -294,7 +295,7 @@ export async function peak(siege: Siege, work: Promise<unknown>): Promise<number
     over = true;
   });
   while (!over) {
-    most = Math.max(most, siege.figures().rss);
+    most = Math.max(most, siege.figures().memory);
     await Promise.race([delay(20), done.catch(() => undefined)]);
   }
   await done;
