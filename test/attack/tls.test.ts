@@ -2,6 +2,7 @@
 // nothing that came in plain text survives the handshake, no mechanism shows a password without it, guesses are slowed and counted.
 
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { join } from "node:path";
@@ -16,12 +17,15 @@ import { formatStore, makeCredential } from "../../src/sasl/store.ts";
 import { NO_DAEMON } from "../../src/smtpd/service.ts";
 import { systemClock } from "../../src/sys/clock.ts";
 import { systemEntropy } from "../../src/sys/entropy.ts";
+import { makeCertificate } from "../../src/tls/issuer.ts";
 import { loadServerTls } from "../../src/tls/server.ts";
 import { makeStage, resolverOf, type Stage, Talk } from "../dialog/stage.ts";
 import { makePki, type Pki } from "../flow/tls/pki.ts";
 
 let pki: Pki;
 const stages: Stage[] = [];
+/** What the TLS side of a stage logged. */
+const heardBy = new Map<Stage, readonly string[]>();
 
 before(async () => {
   pki = makePki();
@@ -72,6 +76,7 @@ function secureStage(over: Partial<Options> = {}): Stage {
     },
   });
   stages.push(stage);
+  heardBy.set(stage, log);
   return stage;
 }
 
@@ -115,6 +120,13 @@ async function startTls(port: number, options: ConnectionOptions = {}): Promise<
 function base64(text: string): string {
   return Buffer.from(text, "latin1").toString("base64");
 }
+
+/** Common names that a certificate may have and a header or a log line must not. */
+const EVIL_NAMES = [
+  ["a NUL in it", "good.test\0.evil.test"],
+  ["a line of a header in it", "good.test\r\nX-Evil: yes"],
+  ["10 kB", "x".repeat(10_000)],
+] as const;
 
 describe("STARTTLS", () => {
   it("TLS-01: commands behind STARTTLS end the connection and never run inside TLS", async () => {
@@ -306,6 +318,47 @@ describe("STARTTLS", () => {
     assert.match((await inside.say("EHLO c.test"))[0] ?? "", /^250/);
     plain.destroy();
   });
+
+  for (const [name, commonName] of EVIL_NAMES)
+    it(`TLS-09: a trusted client certificate whose name has ${name}`, async () => {
+      const keys = generateKeyPairSync("rsa", {
+        modulusLength: 2048,
+        publicKeyEncoding: { type: "spki", format: "pem" },
+        privateKeyEncoding: { type: "pkcs8", format: "pem" },
+      });
+      const certificate = (kind: "ca" | "client", subject: string, issuerCertificate: string): string =>
+        makeCertificate({
+          kind,
+          subject: { commonName: subject, organization: "", country: "" },
+          issuer: { commonName: "CA", organization: "", country: "" },
+          publicKey: keys.publicKey,
+          signingKey: keys.privateKey,
+          issuerCertificate,
+          serial: kind === "ca" ? "41" : "42",
+          notBeforeMs: Date.now() - 86_400_000,
+          notAfterMs: Date.now() + 86_400_000,
+          alternatives: [],
+        });
+      const ca = certificate("ca", "CA", "");
+      writeFileSync(pki.path("evil-ca.crt"), ca);
+      const stage = secureStage({ CACertFile: pki.path("evil-ca.crt") });
+      const heard = heardBy.get(stage) ?? [];
+      const port = await listen(stage);
+      const inside = await startTls(port, {
+        key: keys.privateKey,
+        cert: certificate("client", commonName, ca),
+      });
+      for (const line of ["EHLO c.test", "MAIL FROM:<a@c.test>", "RCPT TO:<b@gw.test>", "DATA"])
+        assert.match((await inside.say(line)).at(-1) ?? "", /^(250|354)/);
+      assert.match((await inside.say("Subject: x\r\n\r\nx\r\n.")).at(-1) ?? "", /^250/);
+      inside.stream.destroy();
+      const [kept] = stage.intake.kept;
+      assert.equal(kept?.envelope.origin.tls?.verify, "OK");
+      const told = [JSON.stringify(kept?.envelope), kept?.header, kept?.body, ...stage.log, ...heard].join(
+        "\n",
+      );
+      assert.doesNotMatch(told, /\n ?X-Evil|\\[rn]X-Evil|\0|\\u0000|x{1000}/);
+    });
 
   it("TLS-10: a client that asks for renegotiation is cut off or refused, and the gateway lives", async () => {
     const stage = secureStage();
