@@ -4,10 +4,10 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { NODE_OPTIONS } from "../../scripts/nodeoptions.ts";
-import { Client, delay, freePort, Gateway, send, until } from "../flow/gateway.ts";
+import { Client, delay, freePort, Gateway, LoopbackServer, send, until } from "../flow/gateway.ts";
 
 /** One transaction that the next hop took, as it came over the wire. */
 export interface Taken {
@@ -18,7 +18,7 @@ export interface Taken {
 }
 
 /** A next hop that believes in CRLF and in CRLF.CRLF only, and remembers all it hears. */
-export class Recorder {
+export class Recorder extends LoopbackServer {
   readonly taken: Taken[] = [];
   /** Every byte of every connection, commands included. */
   readonly heard: Buffer[] = [];
@@ -33,31 +33,12 @@ export class Recorder {
   extensions: readonly string[] = ["8BITMIME"];
   /** Sees the bytes as they come. */
   watch: (chunk: Buffer) => void = () => undefined;
-  port = 0;
-  #server: Server | null = null;
-  readonly #sockets = new Set<Socket>();
 
-  async start(): Promise<void> {
-    const server = createServer({ noDelay: true }, (socket) => this.#serve(socket));
-    this.#server = server;
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    this.port = typeof address === "object" && address !== null ? address.port : 0;
+  constructor() {
+    super(true);
   }
 
-  async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise<void>((resolve) => {
-      if (this.#server === null) resolve();
-      else this.#server.close(() => resolve());
-    });
-    this.#server = null;
-  }
-
-  #serve(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
-    socket.on("error", () => socket.destroy());
+  protected override serve(socket: Socket): void {
     let text = Buffer.alloc(0);
     let data: Buffer[] | null = null;
     let tail = Buffer.from("\r\n");

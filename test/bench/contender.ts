@@ -124,19 +124,24 @@ export class Overlay {
   }
 }
 
-const POSTFIX_MAIN = (sink: number): string => `compatibility_level = 3.6
+/** What every Postfix of the tests has in its main.cf: all of it below /spool, on loopback, with nobody at home. */
+export function postfixMain(hostName: string): string {
+  return `compatibility_level = 3.6
 queue_directory = /spool/queue
 data_directory = /spool/data
 command_directory = /usr/sbin
 daemon_directory = /usr/lib/postfix/sbin
-myhostname = gw.test
+myhostname = ${hostName}
 mydestination =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:${sink}
 alias_maps =
 alias_database =
+`;
+}
+
+const POSTFIX_MAIN = (sink: number): string => `${postfixMain("gw.test")}relayhost = [127.0.0.1]:${sink}
 `;
 
 const postfix: Contender = {

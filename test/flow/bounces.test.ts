@@ -4,21 +4,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Client, freePort, Gateway, Sink, until } from "./gateway.ts";
+import { Client, freePort, Gateway, relayMc, Sink, until } from "./gateway.ts";
 
 const MIB = 1024 * 1024;
-
-const mc = (port: number): string => `OSTYPE(\`linux')dnl
-define(\`confDOMAIN_NAME', \`mail.polkatistas.org')dnl
-define(\`confTO_IDENT', \`0')dnl
-FEATURE(\`mailertable')dnl
-FEATURE(\`access_db')dnl
-FEATURE(\`nocanonify')dnl
-FEATURE(\`accept_unresolvable_domains')dnl
-FEATURE(\`no_default_msa')dnl
-DAEMON_OPTIONS(\`Name=MTA, Family=inet, Addr=127.0.0.1, Port=${port}')dnl
-MAILER(\`smtp')dnl
-`;
 
 /** Lines of all lengths, some with a dot or "From " in front, together about `bytes`. */
 function body(bytes: number, seed: number): string {
@@ -65,7 +53,7 @@ test("failed messages of 100 kB and 5 MB come back whole, thirty at once in boun
     await home.start();
     gateway.port = await freePort();
     gateway.write({
-      "sendmail.mc": mc(gateway.port),
+      "sendmail.mc": relayMc(gateway.port),
       mailertable: `example.net\tsmtp:[127.0.0.1]:${away.port}\nexample.com\tsmtp:[127.0.0.1]:${home.port}\n`,
       access: "To:example.net\tRELAY\n",
     });

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Client, delay, freePort, Gateway, Sink, send, until } from "./gateway.ts";
+import { Client, delay, freePort, Gateway, relayMc, Sink, send, until } from "./gateway.ts";
 
 const LIBRARIES = existsSync("/usr/lib")
   ? readdirSync("/usr/lib")
@@ -15,20 +15,6 @@ const LIBRARIES = existsSync("/usr/lib")
 const [library] = LIBRARIES;
 const skip = library === undefined ? "libfaketime is not installed (Debian: faketime)" : false;
 const MESSAGE = "From: a@example.com\r\nSubject: clock\r\n\r\nbody\r\n";
-
-function mc(port: number): string {
-  return `OSTYPE(\`linux')dnl
-define(\`confDOMAIN_NAME', \`mail.polkatistas.org')dnl
-define(\`confTO_IDENT', \`0')dnl
-FEATURE(\`mailertable')dnl
-FEATURE(\`access_db')dnl
-FEATURE(\`nocanonify')dnl
-FEATURE(\`accept_unresolvable_domains')dnl
-FEATURE(\`no_default_msa')dnl
-DAEMON_OPTIONS(\`Name=MTA, Family=inet, Addr=127.0.0.1, Port=${port}')dnl
-MAILER(\`smtp')dnl
-`;
-}
 
 /** A wall clock that is set by a file. */
 class FalseClock {
@@ -62,7 +48,7 @@ async function place(name: string): Promise<{ gateway: Gateway; sink: Sink; cloc
   await sink.stop();
   gateway.port = await freePort();
   gateway.write({
-    "sendmail.mc": mc(gateway.port),
+    "sendmail.mc": relayMc(gateway.port),
     mailertable: `.\tsmtp:[127.0.0.1]:${sink.port}\n`,
     access: "To:example.net\tRELAY\n",
   });

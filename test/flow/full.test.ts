@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { delay, freePort, Gateway, Sink, send, until } from "./gateway.ts";
+import { delay, freePort, Gateway, relayMc, Sink, send, until } from "./gateway.ts";
 
 const MIB = 1024 * 1024;
 const skip = process.getuid?.() === 0 ? false : "mounting a file system needs root";
@@ -16,20 +16,8 @@ const NO_SPACE = "452 4.4.5 Insufficient disk space; try again later";
 const message = (tag: string, bytes: number): string =>
   `From: a@example.com\r\nSubject: ${tag}\r\n\r\n${`${"x".repeat(70)}\r\n`.repeat(Math.ceil(bytes / 72))}`;
 
-function mc(port: number, more = ""): string {
-  return `OSTYPE(\`linux')dnl
-define(\`confDOMAIN_NAME', \`mail.polkatistas.org')dnl
-define(\`confTO_IDENT', \`0')dnl
-define(\`confMIN_FREE_BLOCKS', \`100')dnl
-${more}FEATURE(\`mailertable')dnl
-FEATURE(\`access_db')dnl
-FEATURE(\`nocanonify')dnl
-FEATURE(\`accept_unresolvable_domains')dnl
-FEATURE(\`no_default_msa')dnl
-DAEMON_OPTIONS(\`Name=MTA, Family=inet, Addr=127.0.0.1, Port=${port}')dnl
-MAILER(\`smtp')dnl
-`;
-}
+const mc = (port: number, more = ""): string =>
+  relayMc(port, `define(\`confMIN_FREE_BLOCKS', \`100')dnl\n${more}`);
 
 interface Place extends AsyncDisposable {
   readonly gateway: Gateway;

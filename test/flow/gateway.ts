@@ -46,16 +46,42 @@ export interface Received {
   readonly data: string;
 }
 
-/** A next hop that takes everything (or answers as `replies` says by verb) and remembers it. */
-export class Sink {
-  readonly received: Received[] = [];
-  readonly replies = new Map<string, string>();
+/** The configuration of a gateway between `port` of this machine and what its mailertable names; `more`: lines before its features. */
+export function relayMc(port: number, more = ""): string {
+  return `OSTYPE(\`linux')dnl
+define(\`confDOMAIN_NAME', \`mail.polkatistas.org')dnl
+define(\`confTO_IDENT', \`0')dnl
+${more}FEATURE(\`mailertable')dnl
+FEATURE(\`access_db')dnl
+FEATURE(\`nocanonify')dnl
+FEATURE(\`accept_unresolvable_domains')dnl
+FEATURE(\`no_default_msa')dnl
+DAEMON_OPTIONS(\`Name=MTA, Family=inet, Addr=127.0.0.1, Port=${port}')dnl
+MAILER(\`smtp')dnl
+`;
+}
+
+/** A server on loopback that is there for a test, and its connections with it. */
+export abstract class LoopbackServer {
   port = 0;
+  readonly #noDelay: boolean;
   #server: Server | null = null;
   readonly #sockets = new Set<Socket>();
 
+  constructor(noDelay = false) {
+    this.#noDelay = noDelay;
+  }
+
+  /** Speaks with one client. */
+  protected abstract serve(socket: Socket): void;
+
   async start(port = 0): Promise<void> {
-    const server = createServer((socket) => this.#serve(socket));
+    const server = createServer({ noDelay: this.#noDelay }, (socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("error", () => socket.destroy());
+      this.serve(socket);
+    });
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -73,11 +99,14 @@ export class Sink {
     });
     this.#server = null;
   }
+}
 
-  #serve(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
-    socket.on("error", () => socket.destroy());
+/** A next hop that takes everything (or answers as `replies` says by verb) and remembers it. */
+export class Sink extends LoopbackServer {
+  readonly received: Received[] = [];
+  readonly replies = new Map<string, string>();
+
+  protected override serve(socket: Socket): void {
     let text = "";
     let mail = "";
     let rcpt: string[] = [];

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { createTransport } from "nodemailer";
-import { Overlay } from "../bench/contender.ts";
+import { Overlay, postfixMain } from "../bench/contender.ts";
 import { startPeer } from "./deliver/peer.ts";
 import { freePort, Gateway, until } from "./gateway.ts";
 
@@ -362,19 +362,7 @@ describe("Postfix as client", () => {
     );
     overlay.write(
       "interop/main.cf",
-      `compatibility_level = 3.6
-queue_directory = /spool/queue
-data_directory = /spool/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-myhostname = client.test
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-alias_maps =
-alias_database =
-smtp_bind_address = 127.0.0.9
+      `${postfixMain("client.test")}smtp_bind_address = 127.0.0.9
 transport_maps = texthash:/interop/transport
 smtp_sasl_password_maps = texthash:/interop/passwords
 smtp_sasl_security_options = noanonymous

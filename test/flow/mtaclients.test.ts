@@ -8,7 +8,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { Overlay } from "../bench/contender.ts";
+import { Overlay, postfixMain } from "../bench/contender.ts";
 import { freePort, Gateway, Sink, send, until } from "./gateway.ts";
 import { makePki, type Pki } from "./tls/pki.ts";
 
@@ -102,19 +102,7 @@ async function startPostfix(): Promise<void> {
   for (const folder of ["queue", "data"]) mkdirSync(join(postfix.root, "spool", folder), { recursive: true });
   postfix.write(
     "flow/main.cf",
-    `compatibility_level = 3.6
-queue_directory = /spool/queue
-data_directory = /spool/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-myhostname = client.test
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-alias_maps =
-alias_database =
-transport_maps = texthash:/flow/transport
+    `${postfixMain("client.test")}transport_maps = texthash:/flow/transport
 smtp_sasl_auth_enable = yes
 smtp_sasl_password_maps = texthash:/flow/passwords
 smtp_sasl_security_options = noanonymous
