@@ -1,7 +1,7 @@
 // `make bundle`: build/<board>/postern, one file: the bundle, its code cache and the addon inside Node, by @yao-pkg/pkg in its
-// simple SEA mode (no virtual file system: what is inside is four assets), with no network. The packager has no option for a Node of one's own: it takes the archive that it would have downloaded from
-// $HOME/.pkg-cache, so HOME is a folder of this build with the stripped Node in it (a three-part target asks no server for
-// versions, and the .ok file says that the archive was checked).
+// simple SEA mode (no virtual file system: a way in and three assets), with no network. The packager has no option for a Node of
+// one's own: it takes the archive that it would have downloaded from $HOME/.pkg-cache, so HOME is a folder of this build with the
+// stripped Node in it (a three-part target asks no server for versions, and the .ok file says that the archive was checked).
 
 import {
   chmodSync,
@@ -28,7 +28,7 @@ import {
   say,
 } from "./board.ts";
 import { checkBudget } from "./budget.ts";
-import { type Bundle, bundle } from "./bundle.ts";
+import { type Bundle, bundle, bundleWayIn } from "./bundle.ts";
 import { makeCodeCache } from "./codecache.ts";
 import type { BoardConfig } from "./features.ts";
 import { boardConfig } from "./kconfig.ts";
@@ -88,7 +88,7 @@ async function packageBundle(config: BoardConfig, made: Bundle): Promise<string>
       `node${nodeVersion()}-linux-${architecture}`,
       "--output",
       `${target}.part`,
-      made.start,
+      await bundleWayIn(made.folder),
     ],
     {
       cwd: made.folder,

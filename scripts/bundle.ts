@@ -1,19 +1,16 @@
 // One CommonJS file of all that a board's binary runs: src/main.ts and its packages, by esbuild. CommonJS, because that is
 // what the packager starts without a detour. The LevelDB addon is resolved at build time to the one prebuilt file of the
-// board and lies beside the bundle. The metafile says which source files are in, and is what sizes are told from. Beside it lies
-// what only the packaged binary has: its way in (src/packaged.ts).
+// board and lies beside the bundle. The metafile says which source files are in, and is what sizes are told from.
 
 import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, type Metafile, type Plugin } from "esbuild";
 import packageJson from "../package.json" with { type: "json" };
+import { ADDON_ASSET } from "../src/sys/program.ts";
 import { type Architecture, architectureOf, fail, outputOf, ROOT, say } from "./board.ts";
 import { checkBudget } from "./budget.ts";
 import { type BoardConfig, featuresPlugin } from "./features.ts";
 import { boardConfig } from "./kconfig.ts";
-
-/** The addon beside the bundle. */
-const ADDON = "classic-level.node";
 
 /** The entry of every binary. */
 export const ENTRY = "src/main.ts";
@@ -26,8 +23,6 @@ export interface Bundle {
   /** The folder of main.cjs, the addon and the licences. */
   readonly folder: string;
   readonly main: string;
-  /** The bundle of the packaged binary's way in. */
-  readonly start: string;
   readonly metafile: Metafile;
 }
 
@@ -51,11 +46,11 @@ function addon(): Plugin {
         return { path: "addon", namespace: "addon" };
       });
       esbuild.onResolve({ filter: /\.node$/, namespace: "addon" }, () => ({
-        path: `./${ADDON}`,
+        path: `./${ADDON_ASSET}`,
         external: true,
       }));
       esbuild.onLoad({ filter: /.*/, namespace: "addon" }, () => ({
-        contents: `module.exports = () => require("./${ADDON}");`,
+        contents: `module.exports = () => require("./${ADDON_ASSET}");`,
         loader: "js",
       }));
     },
@@ -97,17 +92,22 @@ export async function bundleWith(
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   say(`bundling ${ENTRY} for ${config.board}`);
-  const start = join(folder, "start.cjs");
-  await compile(WAY_IN, start, []);
   const result = await compile(ENTRY, main, [
     featuresPlugin(config, packageJson.version),
     addon(),
     pureNodemailer(),
   ]);
-  copyFileSync(prebuilt(architecture), join(folder, ADDON));
+  copyFileSync(prebuilt(architecture), join(folder, ADDON_ASSET));
   writeFileSync(join(folder, "metafile.json"), JSON.stringify(result.metafile));
   checkBudget(config.board, "bundle", statSync(main).size);
-  return { folder: dirname(main), main, start, metafile: result.metafile };
+  return { folder: dirname(main), main, metafile: result.metafile };
+}
+
+/** Bundles the packaged binary's way in beside the bundle that it runs; returns its path. */
+export async function bundleWayIn(folder: string): Promise<string> {
+  const start = join(folder, "start.cjs");
+  await compile(WAY_IN, start, []);
+  return start;
 }
 
 async function compile(

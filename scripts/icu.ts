@@ -23,9 +23,8 @@ const REMOVED = [
   /\.dict$/,
   /^unames\.icu$/,
   /^translit\//,
-  /^brkitr\/(lstm|.*_lstm)/,
   // xx.res, xxx_Yyyy_ZZ.res; those of the root, of English and of no language at all have other or longer names.
-  /^(?:[a-z]+\/)?(?!en[._]|root\.|pool\.|res_index\.|tzdbNames\.)[a-z]{2,3}(?:_[A-Za-z0-9_]*)?\.res$/,
+  /^(?:[a-z]+\/)?(?!en[._]|res_index\.)[a-z]{2,3}(?:_[A-Za-z0-9_]*)?\.res$/,
 ];
 
 /** Where the data lies: from the symbol of a binary that still has its symbols. */

@@ -108,14 +108,13 @@ export class Gateway {
   /** The sides of TLS of the current configuration, whose certificates end one day. */
   readonly endings = (): readonly Ending[] => {
     const { serverTls, clientTls } = this.#generation;
-    return [
-      ...(serverTls === null
-        ? []
-        : [{ side: "server" as const, refresh: serverTls.refresh, warnings: serverTls.warnings }]),
-      ...(clientTls === null
-        ? []
-        : [{ side: "client" as const, refresh: clientTls.refresh, warnings: clientTls.warnings }]),
-    ];
+    const sides = [
+      ["server", serverTls],
+      ["client", clientTls],
+    ] as const;
+    return sides.flatMap(([side, tls]) =>
+      tls === null ? [] : [{ side, refresh: tls.refresh, warnings: tls.warnings }],
+    );
   };
 
   get configuration(): Configuration {

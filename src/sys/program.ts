@@ -60,8 +60,7 @@ export function unpackAddon(bytes: Buffer): string {
   const folder = nativeFolder();
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const facts = lstatSync(folder);
-  const { mode, uid } = facts;
-  if (!facts.isDirectory() || uid !== process.geteuid?.() || (mode & 0o22) !== 0)
+  if (!facts.isDirectory() || facts.uid !== process.geteuid?.() || (facts.mode & 0o22) !== 0)
     throw new Error(
       `${folder} must belong to the user of this program alone: others could change what it runs`,
     );

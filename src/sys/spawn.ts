@@ -1,6 +1,6 @@
 // Programs: started with an array of arguments (never a shell string), a clean environment, a time limit and bounded output,
-// through execa, which is loaded with the first of them. Promises one answer whatever the program does: exits early without reading, never exits, writes for ever, leaves
-// a child behind that holds its output open (that child is left alone, but not waited for).
+// through execa, which is loaded with the first of them. Promises one answer whatever the program does: exits early without
+// reading, never exits, writes for ever, leaves a child behind that holds its output open (left alone, but not waited for).
 
 import { accessSync, constants, statSync } from "node:fs";
 import { Duplex } from "node:stream";
