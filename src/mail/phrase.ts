@@ -143,6 +143,13 @@ function crackGroup(text: string, colon: number): Cracked {
   };
 }
 
+/** Without a last backslash that has nothing to quote: it is no part of an address (Sendmail's prescan). */
+function withoutLastBackslash(text: string): string {
+  let slashes = 0;
+  while (text.at(-1 - slashes) === "\\") slashes++;
+  return slashes % 2 === 1 && text.length > 1 ? text.slice(0, -1) : text;
+}
+
 /** Takes one address of a header list apart. Never fails: text without brackets is address and comments. */
 export function crack(text: string): Cracked {
   const trimmed = text.trim();
@@ -162,7 +169,9 @@ export function crack(text: string): Cracked {
   }
   const colon = groupColon(trimmed);
   if (colon >= 0) return crackGroup(trimmed, colon);
-  const { address, lead, tail } = withoutComments(trimmed.endsWith(";") ? trimmed.slice(0, -1) : trimmed);
+  const { address, lead, tail } = withoutComments(
+    trimmed.endsWith(";") ? trimmed.slice(0, -1) : withoutLastBackslash(trimmed),
+  );
   if (trimmed.endsWith(";"))
     return { before: lead === "" ? "" : `${lead} `, address, after: `${tail === "" ? "" : ` ${tail}`};` };
   return { before: lead === "" ? "" : `${lead} `, address, after: tail === "" ? "" : ` ${tail}` };
@@ -180,7 +189,8 @@ export function splitList(text: string): readonly string[] {
   let quoted = false;
   for (let i = 0; i < text.length; i++) {
     const c = text[i];
-    if (c === "\\") i++;
+    // A backslash does not keep a comma from ending an address, outside quotes and comments.
+    if (c === "\\" && (quoted || comment > 0 || text[i + 1] !== ",")) i++;
     else if (quoted) quoted = c !== '"';
     else if (c === "(") comment++;
     else if (c === ")") comment = Math.max(0, comment - 1);
