@@ -3,6 +3,7 @@
 // a large one goes through in chunks with back-pressure, its last chunk together with the dot.
 
 import type { Body } from "../spool/mailer.ts";
+import { letGo } from "../sys/heap.ts";
 import { LineGuard } from "./lineguard.ts";
 import type { Wire } from "./wire.ts";
 
@@ -41,9 +42,12 @@ export async function sendPayload(
     ready.push(guard.end(), FINAL_DOT);
     return wire.bytes(ready, blockTimeoutMs);
   }
+  let given: Buffer | null = null;
   try {
     for await (const chunk of payload.body.chunks()) {
       if (!(await wire.bytes(ready, blockTimeoutMs))) return false;
+      if (given !== null && wire.idle) letGo(given);
+      given = chunk;
       // An answer before the dot can only be a refusal: no need to send the rest.
       if (wire.answered) return false;
       ready = [guard.push(chunk)];

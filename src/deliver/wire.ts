@@ -105,6 +105,11 @@ export class Wire implements Waiting {
     });
   }
 
+  /** Nothing that was given to bytes() is needed any more: the kernel, or TLS, has a copy of it. */
+  get idle(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
   /** Waiting's side: the peer was silent for too long. */
   expire(): void {
     this.#break({ broken: "timeout", why: "timeout" });

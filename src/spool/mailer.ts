@@ -10,7 +10,7 @@ export interface Body {
   readonly size: number;
   /** In-memory pieces when the body is held in memory, else null. */
   readonly pieces: readonly Buffer[] | null;
-  /** The body in order, in chunks of at most 256 KiB; may be called more than once. */
+  /** The body in order, in chunks of at most 256 KiB; may be called more than once. Where `pieces` is null each chunk is the reader's own. */
   chunks(): AsyncIterable<Buffer>;
   /** True when any byte is above 0x7f (8BITMIME is needed). */
   readonly eightBit: boolean;
