@@ -86,6 +86,7 @@ export class BodyFile {
   readonly #file: DiskFile;
   readonly #before: number;
   #at = 0;
+  #grew = false;
   #sum = 0;
   #queue: Buffer[] = [];
   #queued = 0;
@@ -106,6 +107,11 @@ export class BodyFile {
   /** Bytes that the file takes. */
   get allocated(): number {
     return Math.max(this.size, this.#before);
+  }
+
+  /** What was sealed needed more room than the file had. */
+  get grew(): boolean {
+    return this.#grew;
   }
 
   get error(): DiskError | null {
@@ -159,6 +165,7 @@ export class BodyFile {
   async seal(rest: readonly Buffer[]): Promise<Result<true, DiskError>> {
     if (this.#writing !== null) await this.#writing;
     if (this.#error !== null) return err(this.#error);
+    this.#grew = rest.reduce((sum, part) => sum + part.length, this.#at) > this.#before;
     const done = await this.#file.write(rest, this.#at);
     if (!done.ok) return done;
     return this.#file.sync("a large message before its record");

@@ -108,7 +108,9 @@ export class MessageFiles {
 
   async #durable(file: BodyFile, header: Buffer, envelope: Buffer): Promise<Result<true, DiskError>> {
     const sealed = await file.seal([header, envelope]);
-    if (!sealed.ok || file.named) return sealed;
+    // f2fs keeps where new blocks are in a chain of inodes until its next checkpoint, and drops the chain whole when power fails in
+    // the midst of its last one, which may be another message's. Syncing the folder is a checkpoint; on ext4 it is one flush.
+    if (!sealed.ok || (file.named && !file.grew)) return sealed;
     return this.#disk.syncFolder(this.#folder, "the name of a large message before its record");
   }
 

@@ -139,7 +139,7 @@ export function openAppend(jail: string, path: string, mode: number, create: boo
     closeSync(fd);
     return err(wrong);
   }
-  return ok(new OpenAppendFile(fd, fstatSync(fd).size, made ? join(jail, inner, "..") : ""));
+  return ok(new OpenAppendFile(fd, fstatSync(fd).size, join(jail, inner, ".."), made));
 }
 
 function checkOpen(fd: number): string | null {
@@ -154,13 +154,15 @@ function checkOpen(fd: number): string | null {
 class OpenAppendFile implements AppendFile {
   readonly size: number;
   readonly #fd: number;
-  /** Directory to sync because the file is new, "" when it is not. */
-  readonly #newIn: string;
+  readonly #folder: string;
+  readonly #made: boolean;
 
-  constructor(fd: number, size: number, newIn: string) {
+  /** `made`: the file is new, and so its name in `folder` is. */
+  constructor(fd: number, size: number, folder: string, made: boolean) {
     this.#fd = fd;
     this.size = size;
-    this.#newIn = newIn;
+    this.#folder = folder;
+    this.#made = made;
   }
 
   append(bytes: Buffer): Result<true> {
@@ -175,11 +177,17 @@ class OpenAppendFile implements AppendFile {
   sync(): Result<true> {
     try {
       fdatasyncSync(this.#fd);
-      if (this.#newIn !== "") syncDirectory(this.#newIn);
-      return ok(true);
     } catch (e) {
       return err(errno(e));
     }
+    try {
+      // Also for what an old file has grown by: f2fs may lose that before its next checkpoint, which this is (spool/messagefile.ts).
+      syncDirectory(this.#folder);
+    } catch (e) {
+      // A folder that may be entered but not listed.
+      if (this.#made || errno(e) !== "EACCES") return err(errno(e));
+    }
+    return ok(true);
   }
 
   undo(): void {

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
-import { type Image, SimDisk } from "../sim/disk.ts";
+import { type Faults, type Image, SimDisk } from "../sim/disk.ts";
 import { backlogScript, check, copyOf, fullScript, Life, namesScript, script } from "./life.ts";
 
 /** States per operation before sampling begins. */
@@ -26,10 +26,10 @@ interface Findings {
 const SCRIPTS = [fullScript, namesScript, script, backlogScript];
 
 /** All scripts; ends at the first problem. */
-async function cutEverywhere(without: string | undefined, statesMax: number): Promise<Findings> {
+async function cutEverywhere(faults: Faults, statesMax: number): Promise<Findings> {
   const all: Findings = { operations: 0, states: 0, problems: [], syncs: new Set() };
   for (const run of SCRIPTS) {
-    const findings = await cutScript(run, without, statesMax);
+    const findings = await cutScript(run, faults, statesMax);
     all.operations += findings.operations;
     all.states += findings.states;
     all.problems.push(...findings.problems);
@@ -41,10 +41,10 @@ async function cutEverywhere(without: string | undefined, statesMax: number): Pr
 
 async function cutScript(
   script: (life: Life) => Promise<void>,
-  without: string | undefined,
+  faults: Faults,
   statesMax: number,
 ): Promise<Findings> {
-  const disk = new SimDisk(new Map(), without === undefined ? {} : { without });
+  const disk = new SimDisk(new Map(), faults);
   const life = new Life(disk);
   const seen = new Set<string>();
   const findings: Findings = { operations: 0, states: 0, problems: [], syncs: new Set() };
@@ -63,7 +63,7 @@ async function cutScript(
       if (seen.has(print)) continue;
       seen.add(print);
       findings.states++;
-      const problems = await check(image, known, 1000 + findings.states, without, findings.syncs);
+      const problems = await check(image, known, 1000 + findings.states, faults.without, findings.syncs);
       if (problems.length === 0) continue;
       findings.problems = problems.map((p) => `after ${disk.trace.length} ${disk.trace.at(-1)}: ${p}`);
       return;
@@ -82,11 +82,19 @@ let syncs: ReadonlySet<string> = new Set();
 test("a power cut after any operation loses nothing that was acknowledged", {
   timeout: 600_000,
 }, async (t) => {
-  const findings = await cutEverywhere(undefined, STATES_MAX);
+  const findings = await cutEverywhere({}, STATES_MAX);
   assert.deepEqual(findings.problems, []);
   syncs = findings.syncs;
   t.diagnostic(`${findings.operations} operations, ${findings.states} different states recovered`);
   assert.ok(findings.states > 1000, "the script has enough states");
+});
+
+test("nor on a file system that forgets what files have grown by since its last checkpoint", {
+  timeout: 600_000,
+}, async (t) => {
+  const findings = await cutEverywhere({ forgetsGrowth: true }, STATES_MAX);
+  assert.deepEqual(findings.problems, []);
+  t.diagnostic(`${findings.operations} operations, ${findings.states} different states recovered`);
 });
 
 /** Made when an administrator deals with damage, which the scripts do not; test/unit/spool checks that it holds. */
@@ -116,7 +124,7 @@ test("without any one of its syncs the suite fails", { timeout: 600_000 }, async
   assert.ok(syncs.size >= 10, "the scripts were run before");
   for (const why of syncs) {
     await t.test(`without: ${why}`, async () => {
-      const findings = await cutEverywhere(why, STATES_MAX);
+      const findings = await cutEverywhere({ without: why }, STATES_MAX);
       assert.notDeepEqual(findings.problems, [], `leaving out the sync of ${why} goes unnoticed`);
     });
   }

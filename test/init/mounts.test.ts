@@ -58,6 +58,13 @@ test("f2fs is mounted so that a sync means what it means on ext4, without a chec
   assert.deepEqual(calls, [`mount -t f2fs -o ${RIGHTS},fsync_mode=strict,errors=remount-ro ${TO}`]);
 });
 
+test("f2fs is told to overwrite in place, as it does by itself only on small partitions", async () => {
+  using made = await box("f2fs");
+  made.file("sys/fs/f2fs/vda6/ipu_policy", "16\n");
+  await flash(made, NEW);
+  assert.equal((await made.run("cat /sys/fs/f2fs/vda6/ipu_policy")).output.trim(), "1");
+});
+
 test("a kernel whose f2fs does not know errors= is not asked for it", async () => {
   for (const [release, known] of [
     ["6.1.0-56-amd64", false],

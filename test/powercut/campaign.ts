@@ -10,7 +10,7 @@ import { accelerationWorks, freePorts, type Machine, qemuCommand, startMachine }
 import { BOOT_MS, powerOn } from "../board/appliance.ts";
 import { configurationFolder, testDisk } from "../board/content.ts";
 import { greeting } from "../board/talk.ts";
-import { BOARDS, type Medium, mediumOf } from "./medium.ts";
+import { BOARDS, type Medium, mediumOf, Unsound } from "./medium.ts";
 import { recoverImage } from "./recovery.ts";
 import { Clients, keyOf, NextHop, type Record } from "./traffic.ts";
 import {
@@ -69,6 +69,8 @@ export interface Findings {
   /** The oldest delivery whose mark was missing, in milliseconds before the cut. */
   oldestMs: number;
   torn: number;
+  /** What was wrong with file systems that the appliance had to repair: it was booted from each, and delivered what it had promised. */
+  readonly repaired: string[];
   readonly problems: string[];
 }
 
@@ -247,6 +249,7 @@ export async function examine(scene: Scene, cuts: readonly Cut[], lies = 0): Pro
     duplicates: 0,
     oldestMs: 0,
     torn: 0,
+    repaired: [],
     problems: scene.record.damaged.map((what) => `the next hop got a message that is not whole: ${what}`),
   };
   const image = join(scene.work, "replay.img");
@@ -259,6 +262,16 @@ export async function examine(scene: Scene, cuts: readonly Cut[], lies = 0): Pro
     await replay.make(lies === 0 ? cut : { durable: really, end: really, seed: null }, target);
     const found = await recoverImage(scene.medium, target);
     findings.states++;
+    if (found instanceof Unsound) {
+      findings.repaired.push(`${found.message} at ${JSON.stringify(cut)}`);
+      // What a disk that lies has left says nothing about the appliance.
+      const missing = lies === 0 ? await bootAgain(scene, cut) : [];
+      findings.lost += missing.length;
+      findings.problems.push(
+        ...missing.map((key) => `lost: ${key} after a repair at ${JSON.stringify(cut)}`),
+      );
+      continue;
+    }
     findings.torn += found.torn;
     findings.problems.push(...found.problems.map((problem) => `${problem} at ${JSON.stringify(cut)}`));
     judge(scene, cut, found.queued, findings);

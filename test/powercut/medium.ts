@@ -17,9 +17,12 @@ const STATE_MS = 60_000;
 /** Larger than any spool of the tests. */
 const ARCHIVE_BYTES = 2 ** 30;
 
+/** A file system that cannot be mounted or read, or that the appliance would check at its start. */
+export class Unsound extends Error {}
+
 /** A place where file systems are mounted. */
 export interface Medium extends AsyncDisposable {
-  /** Gives the queue of the file system in `image`, which mounting may change, to `use`. Rejects when it cannot be mounted or read. */
+  /** Gives the queue of the file system in `image`, which mounting may change, to `use`. Rejects with Unsound. */
   open<T>(image: string, use: (queue: string) => Promise<T>): Promise<T>;
 }
 
@@ -29,7 +32,8 @@ function mountedHere(work: string): Medium {
   mkdirSync(folder, { recursive: true });
   return {
     async open(image, use) {
-      await execa("mount", ["-o", "loop,noatime", image, folder]);
+      const mounted = await execa("mount", ["-o", "loop,noatime", image, folder], { reject: false });
+      if (mounted.failed) throw new Unsound(mounted.stderr);
       try {
         return await use(join(folder, SPOOL, QUEUE));
       } finally {
@@ -61,7 +65,7 @@ while read -r number; do
   status="cannot be mounted"
   if mount -t f2fs -o nosuid,nodev,noexec,noatime,fsync_mode=strict /dev/vda /mnt 2>/dev/null; then
     status="cannot be read"
-    tar cf - -C /mnt/${SPOOL} ${QUEUE} 2>/dev/null | dd of=/dev/vdb bs=64k conv=fsync 2>/dev/null && status=good
+    { tar cf - -C /mnt/${SPOOL} ${QUEUE} 2>/tar.log | dd of=/dev/vdb bs=64k conv=fsync 2>/dev/null; } && status=good || cat /tar.log
     flags=$(cat /sys/fs/f2fs/vda/stat/sb_status) && [ $((0x$flags & 4)) -eq 0 ] || status="marked for a check"
     umount /mnt || status="cannot be unmounted"
   fi
@@ -131,7 +135,7 @@ function mountedInGuest(board: Board, products: Products, work: string): Medium 
       machine.type(`${count}\n`);
       at = await machine.expect(new RegExp(`state-${count} .*\r?\n`), STATE_MS, at);
       const said = machine.console().slice(from, at).replaceAll("\r", "");
-      if (!said.endsWith(`state-${count} good\n`)) throw new Error(said.trim());
+      if (!said.endsWith(`state-${count} good\n`)) throw new Unsound(said.trim());
       const folder = mkdtempSync(join(tmpdir(), "postern-queue-"));
       try {
         await execa("tar", ["-xf", archive, "-C", folder]);

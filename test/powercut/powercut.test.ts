@@ -42,7 +42,9 @@ for (const fileSystem of BOARDS.keys())
     await t.test("cut between flushes, with any part of what was written since", async (st) => {
       for (let n = 0; n < SUBSETS; n++) {
         const found = await examine(scene, cutsAt(scene, at, SEED + n));
-        st.diagnostic(`${found.promises} promises, ${found.duplicates} duplicates, ${found.torn} torn ends`);
+        st.diagnostic(
+          `${found.promises} promises, ${found.duplicates} duplicates, ${found.torn} torn ends, ${found.repaired.length} repaired`,
+        );
         nothingLost(found);
       }
     });

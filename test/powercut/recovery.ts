@@ -10,7 +10,7 @@ import { systemClock } from "../../src/sys/clock.ts";
 import { systemDisk } from "../../src/sys/disk.ts";
 import { systemEntropy } from "../../src/sys/entropy.ts";
 import { silentLog } from "../../src/sys/log.ts";
-import type { Medium } from "./medium.ts";
+import { type Medium, Unsound } from "./medium.ts";
 import { inspect, keyOf } from "./traffic.ts";
 
 /** What was found. */
@@ -93,11 +93,11 @@ async function recover(folder: string): Promise<Recovered> {
   return { queued, problems, torn: torn.length };
 }
 
-/** Recovers the queue of the file system in `image`, which is changed by that. */
-export async function recoverImage(medium: Medium, image: string): Promise<Recovered> {
+/** Recovers the queue of the file system in `image`, which is changed by that. What is wrong with it, when it is unsound. */
+export async function recoverImage(medium: Medium, image: string): Promise<Recovered | Unsound> {
   try {
     return await medium.open(image, recover);
   } catch (e) {
-    return { queued: new Set(), problems: [String(e)], torn: 0 };
+    return e instanceof Unsound ? e : { queued: new Set(), problems: [String(e)], torn: 0 };
   }
 }

@@ -41,8 +41,10 @@ function report(what: string, found: Findings): void {
     `${found.lost} lost`,
     `${found.duplicates} duplicates (the oldest ${Math.round(found.oldestMs)} ms before the cut)`,
     `${found.torn} torn ends set aside`,
+    `${found.repaired.length} file systems repaired by the appliance`,
   ];
   say(`  ${what}: ${words.join(", ")}`);
+  for (const repaired of found.repaired) say(`    ${repaired.replaceAll(/\s+/g, " ")}`);
   for (const problem of found.problems.slice(0, 10)) say(`    ${problem}`);
   if (found.problems.length > 10) say(`    and ${found.problems.length - 10} more`);
 }

@@ -1,6 +1,7 @@
 // A disk in memory that can lose its power after any operation. It keeps apart what is durable and what was only written: unsynced
 // writes and directory changes may each be lost or present after the cut, writes also torn at 512-byte borders. It can fail the
 // Nth operation with an errno, once or for ever, and can leave out one kind of sync to see whether a test suite notices.
+// As f2fs it can forget at a cut what files have grown by, synced or not, since the last sync of a folder (its checkpoint).
 
 import { err, ok, type Result } from "../../src/base/result.ts";
 import type { Disk, DiskError, DiskFile, Space } from "../../src/sys/disk.ts";
@@ -16,6 +17,8 @@ interface PendingWrite {
 
 class Inode {
   durable: Buffer = Buffer.alloc(0);
+  /** Bytes whose place on the disk is safe whatever happens to later syncs. */
+  checkpointed = 0;
   content: Buffer = Buffer.alloc(0);
   pending: PendingWrite[] = [];
 
@@ -58,6 +61,8 @@ export interface Faults {
   readonly forEver?: boolean;
   /** Syncs with this reason do nothing. */
   readonly without?: string;
+  /** A cut may take back all growth since the last sync of a folder: torn in its last sync, f2fs drops all since its checkpoint. */
+  readonly forgetsGrowth?: boolean;
   /** Only operations that begin with one of these words count for failAt ("sync", "write", "open", ...). */
   readonly only?: readonly string[];
 }
@@ -94,6 +99,7 @@ export class SimDisk implements Disk {
       const inode = new Inode();
       inode.content = Buffer.from(content);
       inode.durable = inode.content;
+      inode.checkpointed = inode.durable.length;
       this.#durable.set(path, inode);
       this.#names.set(path, inode);
       this.#folders.add(folderOf(path));
@@ -323,6 +329,7 @@ export class SimDisk implements Disk {
         else rest.push(change);
       }
       this.#changes = rest;
+      for (const inode of this.#inodes()) inode.checkpointed = inode.durable.length;
     }
     await this.#done();
     return ok(true);
@@ -361,10 +368,8 @@ export class SimDisk implements Disk {
    * them, else the corners and seeded samples. Each state comes once per choice, not deduplicated.
    */
   *states(max: number, seed: number): Generator<Image> {
-    const inodes = new Set<Inode>([...this.#durable.values(), ...this.#names.values()]);
-    for (const change of this.#changes) if (change.kind === "link") inodes.add(change.inode);
     const writes: { inode: Inode; write: PendingWrite }[] = [];
-    for (const inode of inodes) {
+    for (const inode of this.#inodes()) {
       for (const write of inode.pending) writes.push({ inode, write });
       for (const write of this.#lost.get(inode) ?? []) writes.push({ inode, write });
     }
@@ -384,6 +389,13 @@ export class SimDisk implements Disk {
         names: Array.from({ length: names }, () => entropy.below(2) === 1),
       });
     }
+  }
+
+  /** All that are durable, named, or on the way to a name. */
+  #inodes(): Set<Inode> {
+    const inodes = new Set<Inode>([...this.#durable.values(), ...this.#names.values()]);
+    for (const change of this.#changes) if (change.kind === "link") inodes.add(change.inode);
+    return inodes;
   }
 
   #state(
@@ -408,8 +420,12 @@ export class SimDisk implements Disk {
     return new Map(
       [...names]
         .filter(([path]) => folders.has(folderOf(path)))
-        .map(([path, inode]) => [path, contents.get(inode) ?? inode.durable]),
+        .map(([path, inode]) => [path, this.#left(inode, contents.get(inode) ?? inode.durable)]),
     );
+  }
+
+  #left(inode: Inode, content: Buffer): Buffer {
+    return this.#faults.forgetsGrowth === true ? content.subarray(0, inode.checkpointed) : content;
   }
 }
 
