@@ -150,7 +150,7 @@ async function extendedHello(o: Opening): Promise<Outcome | null> {
   }
   // Only a host that does not know EHLO gets HELO; inside TLS that would lose what TLS was for.
   if (kind === 5 && o.manner.hello === "EHLO" && o.facts.version === "") return plainHello(o);
-  return refused(at(o, line), answer, 69, "");
+  return unwelcome(o, line, answer);
 }
 
 /** HeloName, or $j. */
@@ -164,7 +164,14 @@ async function plainHello(o: Opening): Promise<Outcome | null> {
   const answer = await o.wire.read(limitMs(o.times["Timeout.helo"]));
   if (isBroken(answer)) return lost(at(o, line), answer);
   o.extensions = new Map();
-  return replyClass(answer) === 2 ? null : refused(at(o, line), answer, 69, "");
+  return replyClass(answer) === 2 ? null : unwelcome(o, line, answer);
+}
+
+/** No 2xx to a hello: what is neither yes nor no may be better at another time (Sendmail's smtpinit). */
+function unwelcome(o: Opening, line: string, answer: PeerReply): Outcome {
+  const scene = at(o, line);
+  if (replyClass(answer) !== 3) return refused(scene, answer, 69, "");
+  return lost(scene, { broken: "garbage", why: `${replyLine(answer)} is no answer to ${line}` });
 }
 
 function extensionsOf(reply: PeerReply): ReadonlyMap<string, string> {
@@ -202,6 +209,7 @@ async function secure(o: Opening): Promise<Outcome | null> {
   wire.command("STARTTLS");
   const answer = await wire.read(limitMs(o.times["Timeout.starttls"]));
   if (isBroken(answer)) return lost(at(o, "STARTTLS"), answer);
+  if (answer.code === 421) return refused(at(o, "STARTTLS"), answer, 69, "");
   if (answer.code !== 220) return unencrypted(o, answer);
   const bare = wire.detach();
   if (bare === null) return handshakeFailed(o, "plaintext data after STARTTLS");
