@@ -74,6 +74,8 @@ export const ATTEMPTS_PER_HOST_MAX = 16;
 export const ATTEMPT_RECIPIENTS_MAX = 1000;
 /** Milliseconds for which new mail for a host that just failed waits together instead of failing one by one. */
 export const HOST_DOWN_MS = 3000;
+/** Milliseconds beyond that for which a host that failed is remembered: failing again, it is taken to stay down. */
+export const HOST_REMEMBERED_MS = 60_000;
 /** Bytes of accepted messages kept in memory until their first attempt; others are read back from the log. */
 export const FRESH_BYTES_MAX = 8 * 1024 * 1024;
 /** Largest message that interactive delivery holds in memory while the client waits. */

@@ -1,13 +1,17 @@
 // Attempts, a bounded number at a time and to each host: the one place that calls mailers. New mail for a host that has just
-// failed waits together for one probe instead of failing message by message; in a queue run a dead host is asked once.
+// failed waits together for one probe instead of failing message by message; while the host stays down new mail is deferred at once,
+// one message now and then being the probe. In a queue run a dead host is asked once.
 
 import { assert } from "../base/assert.ts";
-import { ATTEMPTS_MAX, ATTEMPTS_PER_HOST_MAX, HOST_DOWN_MS } from "../base/limits.ts";
+import { ATTEMPTS_MAX, ATTEMPTS_PER_HOST_MAX, HOST_DOWN_MS, HOST_REMEMBERED_MS } from "../base/limits.ts";
 import type { Lookup } from "../base/result.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
+import { nextTurn } from "../sys/turn.ts";
 import type { Content, Delivery, Entry } from "./entry.ts";
 import type { Mailer } from "./mailer.ts";
+
+const DEFERRED_PER_TURN = 32;
 
 /** Hosts found dead in one queue run, with the outcome to repeat. */
 export type DeadHosts = Map<string, Outcome>;
@@ -49,6 +53,8 @@ interface Host {
   run: Fifo;
   /** Monotonic milliseconds until which new mail only waits; 0 when the host is not known to be down. */
   downUntilMs: number;
+  /** What the last probe met, when it failed too; null when the host is not known to stay down. */
+  staysDown: Outcome | null;
   wake: (() => void) | null;
 }
 
@@ -113,7 +119,11 @@ export class Dispatcher {
 
   isDown(mailer: string, host: string): boolean {
     const known = this.#hosts.get(keyOf(mailer, host));
-    return known !== undefined && known.downUntilMs > this.#clock.monotonicMs();
+    return known !== undefined && this.#isDown(known);
+  }
+
+  #isDown(host: Host): boolean {
+    return host.downUntilMs > this.#clock.monotonicMs();
   }
 
   /** Resolves when the group has been tried, or need not be. */
@@ -122,10 +132,13 @@ export class Dispatcher {
     const key = keyOf(group.mailer, group.host);
     let host = this.#hosts.get(key);
     if (host === undefined) {
-      host = { key, running: 0, fresh: new Fifo(), run: new Fifo(), downUntilMs: 0, wake: null };
+      const fifos = { fresh: new Fifo(), run: new Fifo() };
+      host = { key, running: 0, ...fifos, downUntilMs: 0, staysDown: null, wake: null };
       this.#hosts.set(key, host);
     }
     const target = host;
+    if (group.dead === null && host.staysDown !== null && (this.#isDown(host) || host.running > 0))
+      return Promise.resolve(untried(group, host.staysDown));
     return new Promise((resolve) => {
       (group.dead === null ? target.fresh : target.run).push({ group, resolve });
       this.#offer(target);
@@ -136,6 +149,7 @@ export class Dispatcher {
   retryNow(): void {
     for (const host of [...this.#hosts.values()]) {
       host.downUntilMs = 0;
+      host.staysDown = null;
       host.wake?.();
       host.wake = null;
       this.#offer(host);
@@ -185,7 +199,8 @@ export class Dispatcher {
       this.#running++;
       void this.#attempt(host, waiting);
     }
-    const remembered = host.downUntilMs > this.#clock.monotonicMs();
+    const remembered =
+      host.downUntilMs > 0 && this.#clock.monotonicMs() < host.downUntilMs + HOST_REMEMBERED_MS;
     if (host.fresh.length + host.run.length + host.running === 0 && !remembered) this.#hosts.delete(host.key);
   }
 
@@ -222,22 +237,30 @@ export class Dispatcher {
     this.#running--;
     if (down === null) {
       host.downUntilMs = 0;
+      host.staysDown = null;
     } else {
       const wasProbe = host.downUntilMs > 0 && host.running === 0;
       host.downUntilMs = this.#clock.monotonicMs() + HOST_DOWN_MS;
       group.dead?.set(host.key, down);
-      if (wasProbe) this.#failWaiting(host, down);
+      if (wasProbe) {
+        host.staysDown = down;
+        this.#failWaiting(host, down);
+      }
       // Only so that the table of hosts does not grow: nothing else depends on this timer.
-      this.#clock.after(HOST_DOWN_MS, () => this.#offer(host));
+      this.#clock.after(HOST_DOWN_MS + HOST_REMEMBERED_MS, () => this.#offer(host));
     }
     resolve({ outcomes, tookMs: this.#clock.monotonicMs() - started, tried: true });
     this.#offer(host);
   }
 
-  /** The probe failed too: what waited with it is deferred with the same words. */
+  /** The probe failed too: what waited with it is deferred with the same words, some in each turn, so that clients are served between. */
   #failWaiting(host: Host, down: Outcome): void {
-    for (let waiting = host.fresh.shift(); waiting !== undefined; waiting = host.fresh.shift())
+    for (let count = 0; count < DEFERRED_PER_TURN && host.staysDown === down; count++) {
+      const waiting = host.fresh.shift();
+      if (waiting === undefined) return;
       waiting.resolve(untried(waiting.group, down));
+    }
+    if (host.staysDown === down && host.fresh.length > 0) nextTurn(() => this.#failWaiting(host, down));
   }
 
   async #deliver(group: Group): Promise<readonly Outcome[]> {

@@ -121,6 +121,32 @@ test("new mail for a host that has just failed waits for one probe and is delive
   assert.equal(w.sent.length, 20);
 });
 
+test("new mail for a host that stays down is deferred at once, but for a probe now and then, and goes out when the host is back", async () => {
+  const w = await world();
+  w.otherwise = DOWN;
+  const send = async (count: number, prefix: string): Promise<void> => {
+    for (let i = 0; i < count; i++) await w.send(`${prefix}${i}@down.example`);
+  };
+  await send(100, "first");
+  await w.clock.pass(4000);
+  assert.equal(w.attempts, 2, "the first message and one probe for the other 99");
+  assert.equal(w.spool.list().filter((e) => e.text.includes("Connection refused")).length, 100);
+  await send(50, "second");
+  assert.equal(
+    w.spool.list().filter((e) => e.text.includes("Connection refused")).length,
+    150,
+    "nobody waits",
+  );
+  assert.equal(w.attempts, 2);
+  await w.clock.pass(4000);
+  await send(50, "third");
+  assert.equal(w.attempts, 3, "one of the third is a probe");
+  w.otherwise = SENT;
+  await w.clock.pass(4000);
+  await send(5, "fourth");
+  assert.equal(w.sent.length, 5);
+});
+
 test("partial success is remembered over a power cut: only what is left is tried again", async () => {
   const w = await world();
   w.answers.set("bob", BUSY);
