@@ -273,7 +273,9 @@ export async function makeRootfs(board: Board, binary: string, kernel: Kernel): 
   // BusyBox stays free software on a device of its owner: its licence and those of the libraries lie beside it.
   licences(
     root,
-    packages.filter(({ name }) => /^(busybox|lib|gcc|netbase|squashfs|e2fs|f2fs|openntpd|signify|zlib)/.test(name)),
+    packages.filter(({ name }) =>
+      /^(busybox|lib|gcc|netbase|squashfs|e2fs|f2fs|openntpd|signify|zlib)/.test(name),
+    ),
     join(outputOf(board.name), "bundle/main.cjs"),
   );
   chmodSync(join(root, "root"), 0o700);
