@@ -26,7 +26,7 @@ function nothingLost(found: Findings): void {
 for (const fileSystem of BOARDS.keys())
   test(`${fileSystem}: ten seeded power cuts under load lose nothing that was acknowledged`, {
     skip: fileSystem === "ext4" && withoutRoot,
-    timeout: 340_000,
+    timeout: 480_000,
   }, async (t) => {
     const work = mkdtempSync(join(tmpdir(), "postern-powercut-"));
     t.after(() => rmSync(work, { recursive: true, force: true }));
