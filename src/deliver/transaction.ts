@@ -282,6 +282,8 @@ class Transaction {
     const answers = this.#letter.perRecipient ? open.length : 1;
     committed();
     wire.expect(answers);
+    const { body } = this.#letter.payload;
+    body.leaving?.(true);
     const whole = await sendPayload(
       wire,
       this.#letter.payload,
@@ -296,8 +298,9 @@ class Transaction {
       for (const index of settle) this.#results[index] = this.#final(index, said, whole, kind);
       if (!isBroken(said)) this.#after(said);
     }
-    if (whole) this.#session.needsReset = false;
-    else wire.destroy("answered before the end");
+    if (!whole) return wire.destroy("answered before the end");
+    this.#session.needsReset = false;
+    if (wire.idle && wire.broken === null) body.leaving?.(false);
   }
 
   #final(index: number, said: Answer, whole: boolean, kind: "relayed" | "delivered"): Trial {

@@ -14,6 +14,7 @@ export class MemoryBody implements Body {
   readonly size: number;
   readonly pieces: readonly Buffer[];
   readonly eightBit: boolean;
+  #left = false;
 
   constructor(pieces: readonly Buffer[], eightBit: boolean) {
     this.pieces = pieces;
@@ -23,6 +24,15 @@ export class MemoryBody implements Body {
 
   async *chunks(): AsyncGenerator<Buffer> {
     yield* this.pieces;
+  }
+
+  leaving(underWay: boolean): void {
+    this.#left = !underWay;
+  }
+
+  /** The message is done and its owner has no more use for it: its memory is free now, where nothing can read it any more. */
+  free(): void {
+    if (this.#left) for (const piece of this.pieces) letGo(piece);
   }
 }
 

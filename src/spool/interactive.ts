@@ -113,6 +113,8 @@ export class Interactive {
       }
     }
     const held = heldEntry(offer, store);
+    const content = this.#content(offer);
+    held.fresh = content;
     const expanded = await expandEntry(this.#deps.router, held);
     const deliveries = expanded?.deliveries ?? [];
     const one = deliveries[0];
@@ -120,7 +122,7 @@ export class Interactive {
       dead: null,
       interactive: true,
       signal: schedule.signal,
-      load: () => Promise.resolve(found(this.#content(offer))),
+      load: () => Promise.resolve(found(content)),
     });
     const [group] = groups;
     const plain =
@@ -215,6 +217,9 @@ export class Interactive {
       // A success notice is a new message; that the original is delivered does not wait for it.
       await this.#deps.schedule.tell(held, reports, () => Promise.resolve(found(this.#content(offer))));
       await this.#drop(offer);
+      // A notice of success may have been made of its bytes.
+      const told = offer.envelope.recipients.some(({ notify }) => notify?.includes("SUCCESS") === true);
+      if (!told && held.fresh?.body instanceof MemoryBody) held.fresh.body.free();
       return { kind: "accepted", id: offer.id, how: "relayed" };
     }
     this.#log(held, deliveries, result, reports);

@@ -14,6 +14,8 @@ export interface Body {
   chunks(): AsyncIterable<Buffer>;
   /** True when any byte is above 0x7f (8BITMIME is needed). */
   readonly eightBit: boolean;
+  /** Said before and after `pieces` are sent: whether writes of them may still be under way. */
+  leaving?(underWay: boolean): void;
 }
 
 /** A message in the queue, as a mailer sees it. */

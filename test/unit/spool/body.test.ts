@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
-import { BodyFile } from "../../../src/spool/body.ts";
+import { BodyFile, MemoryBody } from "../../../src/spool/body.ts";
 import { letGo } from "../../../src/sys/heap.ts";
 import { SimDisk } from "../../sim/disk.ts";
 
@@ -66,6 +66,22 @@ describe("the file of a large message", () => {
     assert.ok((await file.settle()).ok);
     assert.equal(header.toString("latin1"), "Subject: x\r\n");
     assert.equal((await content()).length, CHUNK_BYTES - 14);
+  });
+});
+
+describe("a body in memory", () => {
+  it("is freed when it has left, and not before, nor while it is sent again", () => {
+    const chunk = chunkOf(3);
+    const body = new MemoryBody([chunk], false);
+    body.free();
+    assert.equal(chunk.length, CHUNK_BYTES, "nobody has said that it left");
+    body.leaving(false);
+    body.leaving(true);
+    body.free();
+    assert.equal(chunk.length, CHUNK_BYTES, "it is on its way");
+    body.leaving(false);
+    body.free();
+    assert.equal(chunk.length, 0);
   });
 });
 
