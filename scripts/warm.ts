@@ -5,6 +5,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
+import { SWITCHED_OFF } from "../src/sys/compiler.ts";
 import { compileProgram, runProgram } from "../src/sys/program.ts";
 
 const [node = "", self = "", program = "", addon = "", cache = "", words = "", ...args] = process.argv;
@@ -17,7 +18,7 @@ process.stderr.write = (text: string | Uint8Array): boolean => {
   const said = write(text);
   if (!text.toString().includes(words)) return said;
   // The cache names the options that it was made with, so they are as at a start again.
-  for (const name of COMPILERS) setFlagsFromString(`--${name}`);
+  for (const name of [...COMPILERS, ...SWITCHED_OFF]) setFlagsFromString(`--${name}`);
   writeFileSync(cache, script.createCachedData());
   process.exit(0);
 };

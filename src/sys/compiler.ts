@@ -6,8 +6,10 @@
 
 import { setFlagsFromString } from "node:v8";
 
+/** What is switched off when the program is up. A code cache names all such words, so it is made with these still on (scripts/warm.ts). */
+export const SWITCHED_OFF: readonly string[] = ["turbofan", "maglev-destroy-on-background"];
+
 /** From now on Maglev's code is the last, and compilations are cleared away at once. Said at run time: a start is too short for it to matter. */
 export function compileBriefly(): void {
-  setFlagsFromString("--no-turbofan");
-  setFlagsFromString("--no-maglev-destroy-on-background");
+  for (const word of SWITCHED_OFF) setFlagsFromString(`--no-${word}`);
 }
