@@ -230,6 +230,8 @@ export class Dispatcher {
 
   async #attempt(host: Host, { group, resolve }: Waiting): Promise<void> {
     const started = this.#clock.monotonicMs();
+    // Only an attempt that began after a failure is a probe: those that run side by side when a host goes down fail for the same moment.
+    const knownDown = host.downUntilMs > 0;
     const outcomes = await this.#deliver(group);
     assert(outcomes.length === group.deliveries.length, "a mailer says one outcome for each recipient");
     const down = hostIsDown(outcomes);
@@ -239,7 +241,7 @@ export class Dispatcher {
       host.downUntilMs = 0;
       host.staysDown = null;
     } else {
-      const wasProbe = host.downUntilMs > 0 && host.running === 0;
+      const wasProbe = knownDown && host.downUntilMs > 0;
       host.downUntilMs = this.#clock.monotonicMs() + HOST_DOWN_MS;
       group.dead?.set(host.key, down);
       if (wasProbe) {
