@@ -3,11 +3,11 @@
 // gives it a port of 127.0.0.1 and a next hop that records). Where such an overlay is there already, Sendmail is asked again.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { Overlay } from "../bench/contender.ts";
+import { compileMc, makemap, overlay, sendmailMc, takeSendmail } from "../flow/debiansendmail.ts";
 import { freePort, send, until } from "../flow/gateway.ts";
 import { Recorder, Siege, type Taken } from "./siege.ts";
 import { CASES, messageOf, replies, SPOOFS, type Spoof, tidied } from "./spoofing.ts";
@@ -92,76 +92,31 @@ describe("INJ-14: two senders in one message", () => {
     });
 });
 
-const root = process.getuid?.() === 0;
 const record = process.env["RECORD"] === "1";
-const work = join(import.meta.dirname, "../../build/cache/flow-sendmail");
-const overlay = new Overlay(work, "sendmail");
+const NAME = "spoofing";
 
 /** As siege.ts configures the gateway. */
-function sendmailMc(port: number, next: number): string {
-  return `divert(0)dnl
-include(\`/usr/share/sendmail/cf/m4/cf.m4')dnl
-OSTYPE(\`debian')dnl
-DOMAIN(\`generic')dnl
-define(\`confDOMAIN_NAME', \`gw.test')dnl
-define(\`confPID_FILE', \`/spool/spoofing.pid')dnl
-define(\`QUEUE_DIR', \`/spool/spoofing')dnl
-define(\`STATUS_FILE', \`')dnl
-define(\`ALIAS_FILE', \`')dnl
-define(\`confSERVICE_SWITCH_FILE', \`/spoofing/switch')dnl
-define(\`confTO_IDENT', \`0')dnl
-define(\`confQUEUE_LA', \`1000')dnl
-define(\`confREFUSE_LA', \`1000')dnl
-define(\`confDELAY_LA', \`1000')dnl
-define(\`SMTP_MAILER_ARGS', \`TCP $h ${next}')dnl
+function compile(port: number, next: number): string {
+  const mc = `define(\`SMTP_MAILER_ARGS', \`TCP $h ${next}')dnl
 FEATURE(\`mailertable', \`hash -o /spoofing/mailertable')dnl
-FEATURE(\`accept_unresolvable_domains')dnl
-FEATURE(\`nocanonify')dnl
-FEATURE(\`no_default_msa')dnl
 DAEMON_OPTIONS(\`Name=MTA, Family=inet, Addr=127.0.0.1, Port=${port}')dnl
-MAILER(\`smtp')dnl
 `;
-}
-
-function inside(argv: readonly string[], input = ""): string {
-  const [command = "", ...args] = overlay.inside(...argv);
-  return execFileSync(command, args, { input, encoding: "utf8", stdio: "pipe", timeout: 60_000 });
-}
-
-function compile(port: number, next: number): void {
-  for (const [folder, mode] of [
-    ["spool", "755"],
-    ["spool/spoofing", "700"],
-  ] as const) {
-    mkdirSync(join(overlay.root, folder), { recursive: true });
-    execFileSync("chmod", [mode, join(overlay.root, folder)]);
-  }
-  overlay.write("spoofing/switch", "hosts files\naliases files\n");
-  overlay.write("spoofing/s.mc", sendmailMc(port, next));
-  overlay.write("spoofing/s.cf", inside(["m4", "/spoofing/s.mc"]));
-  inside(
-    ["/usr/libexec/sendmail/makemap", "-C", "/spoofing/s.cf", "hash", "/spoofing/mailertable"],
-    "gw2.test\tsmtp:[127.0.0.1]\n",
-  );
+  const cf = compileMc(NAME, "s", sendmailMc(NAME, "gw.test", mc));
+  makemap(NAME, cf, "mailertable", "gw2.test\tsmtp:[127.0.0.1]\n");
+  return cf;
 }
 
 describe("INJ-14: Sendmail 8.17", () => {
-  it("says and passes on what is recorded", { timeout: 150_000 }, async (t) => {
-    if (!root) return t.skip("needs root");
-    if (!record && !existsSync(join(work, "sendmail/fetched"))) return t.skip("no Sendmail here: RECORD=1");
-    mkdirSync(work, { recursive: true });
-    // The packages of flow/sendmail.test.ts, for both use one overlay.
-    overlay.install(
-      ...["sendmail-bin", "sendmail-cf", "sendmail-base", "m4"],
-      ...["libsasl2-modules", "libsasl2-modules-db", "sasl2-bin"],
-    );
+  it("says and passes on what is recorded", { timeout: 390_000 }, async (t) => {
+    const release = await takeSendmail(NAME, record);
+    if (typeof release === "string") return t.skip(release);
     const hop = new Recorder();
     let daemon: ChildProcess | null = null;
     try {
       await hop.start();
       const port = await freePort();
-      compile(port, hop.port);
-      const [command = "", ...args] = overlay.inside("/usr/sbin/sendmail-mta", "-C/spoofing/s.cf", "-bD");
+      const cf = compile(port, hop.port);
+      const [command = "", ...args] = overlay.inside("/usr/sbin/sendmail-mta", `-C${cf}`, "-bD");
       daemon = spawn(command, args, { stdio: "ignore" });
       await until("Sendmail answers", 30, () =>
         send(port, "a@c.test", ["b@gw2.test"], "Subject: first\r\n\r\nx\r\n").then(
@@ -181,7 +136,7 @@ describe("INJ-14: Sendmail 8.17", () => {
         () => daemon === null || daemon.exitCode !== null || daemon.signalCode !== null,
       );
       await hop.stop();
-      overlay.clean();
+      release();
     }
     return undefined;
   });

@@ -5,20 +5,11 @@
 // where it is unpacked already (as in spoofing.test.ts).
 
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { execFile } from "node:child_process";
+import { chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { Overlay } from "../bench/contender.ts";
+import { compileMc, makemap, overlay, sendmailMc, takeSendmail } from "../flow/debiansendmail.ts";
 import { Client, freePort, Gateway, Sink, until } from "../flow/gateway.ts";
 import { makePki, openssl, type Pki } from "../flow/tls/pki.ts";
 import { mc } from "./siege.ts";
@@ -255,72 +246,35 @@ ${TIMES.join("")}`;
   });
 });
 
-const root = process.getuid?.() === 0;
 const record = process.env["RECORD"] === "1";
-const work = join(import.meta.dirname, "../../build/cache/flow-sendmail");
-const overlay = new Overlay(work, "sendmail");
+const NAME = "stripping";
 
 const HOME = "127.10.0.1";
 /** So many at once: they wait more than they work. */
 const SENDMAILS = 12;
 
-function inside(argv: readonly string[], input = ""): string {
-  const [command = "", ...args] = overlay.inside(...argv);
-  return execFileSync(command, args, { input, encoding: "utf8", stdio: "pipe", timeout: 60_000 });
-}
-
 /** As the gateway is configured above. */
-function sendmailMc(): string {
-  return `divert(0)dnl
-include(\`/usr/share/sendmail/cf/m4/cf.m4')dnl
-OSTYPE(\`debian')dnl
-DOMAIN(\`generic')dnl
-define(\`confDOMAIN_NAME', \`gw.test')dnl
-define(\`QUEUE_DIR', \`/spool/stripping')dnl
-define(\`STATUS_FILE', \`')dnl
-define(\`ALIAS_FILE', \`')dnl
-define(\`confSERVICE_SWITCH_FILE', \`/stripping/switch')dnl
-define(\`confCACERT', \`/stripping/ca.crt')dnl
+function compile(cells: readonly Cell[]): string {
+  // Without a folder of them Sendmail does not read the file of authorities either.
+  mkdirSync(join(overlay.root, "stripping/certs"), { recursive: true });
+  copyFileSync(pki.path("ca.crt"), join(overlay.root, "stripping/ca.crt"));
+  const mc = `define(\`confCACERT', \`/stripping/ca.crt')dnl
 define(\`confCACERT_PATH', \`/stripping/certs')dnl
-define(\`confTO_IDENT', \`0')dnl
-define(\`confQUEUE_LA', \`1000')dnl
-define(\`confREFUSE_LA', \`1000')dnl
 ${TIMES.join("")}define(\`SMTP_MAILER_ARGS', \`TCP $h ${port}')dnl
 FEATURE(\`mailertable', \`hash -o /stripping/mailertable')dnl
 FEATURE(\`access_db', \`hash -T<TMPF> /stripping/access')dnl
-FEATURE(\`accept_unresolvable_domains')dnl
-FEATURE(\`nocanonify')dnl
-FEATURE(\`no_default_msa')dnl
-MAILER(\`smtp')dnl
 `;
-}
-
-function compile(cells: readonly Cell[]): void {
-  for (const [folder, mode] of [
-    ["spool", 0o755],
-    ["spool/stripping", 0o700],
-  ] as const) {
-    mkdirSync(join(overlay.root, folder), { recursive: true });
-    chmodSync(join(overlay.root, folder), mode);
-  }
-  // Without a folder of them Sendmail does not read the file of authorities either.
-  mkdirSync(join(overlay.root, "stripping/certs"), { recursive: true });
-  overlay.write("stripping/switch", "hosts files\naliases files\n");
-  copyFileSync(pki.path("ca.crt"), join(overlay.root, "stripping/ca.crt"));
-  overlay.write("stripping/s.mc", sendmailMc());
-  overlay.write("stripping/s.cf", inside(["m4", "/stripping/s.mc"]));
-  const makemap = (name: string, text: string): void => {
-    inside(["/usr/libexec/sendmail/makemap", "-C", "/stripping/s.cf", "hash", `/stripping/${name}`], text);
-  };
+  const cf = compileMc(NAME, "s", sendmailMc(NAME, "gw.test", mc));
   const hops = cells.map((c) => `${c.recipient.slice(2)}\tsmtp:[${c.address}]\n`).join("");
-  makemap("mailertable", `c.test\tsmtp:[${HOME}]\n${hops}`);
-  makemap("access", RULES.map((r) => r.access).join(""));
+  makemap(NAME, cf, "mailertable", `c.test\tsmtp:[${HOME}]\n${hops}`);
+  makemap(NAME, cf, "access", RULES.map((r) => r.access).join(""));
+  return cf;
 }
 
 /** What a Sendmail in the foreground says of one message. */
-function submit({ recipient }: Cell): Promise<string> {
+function submit(cf: string, { recipient }: Cell): Promise<string> {
   const [command = "", ...args] = overlay.inside(
-    ...["/usr/sbin/sendmail-mta", "-C/stripping/s.cf", "-odi", "-v", "-f", "a@c.test", recipient],
+    ...["/usr/sbin/sendmail-mta", `-C${cf}`, "-odi", "-v", "-f", "a@c.test", recipient],
   );
   return new Promise((resolve) => {
     const child = execFile(command, args, { timeout: 30_000 }, (_error, out, err) => resolve(out + err));
@@ -329,26 +283,20 @@ function submit({ recipient }: Cell): Promise<string> {
 }
 
 describe("TLS-11: Sendmail 8.17", () => {
-  it("does what is recorded", { timeout: 150_000 }, async (t) => {
-    if (!root) return t.skip("needs root");
-    if (!record && !existsSync(join(work, "sendmail/fetched"))) return t.skip("no Sendmail here: RECORD=1");
-    mkdirSync(work, { recursive: true });
-    // The packages of flow/sendmail.test.ts, for both use one overlay.
-    overlay.install(
-      ...["sendmail-bin", "sendmail-cf", "sendmail-base", "m4"],
-      ...["libsasl2-modules", "libsasl2-modules-db", "sasl2-bin"],
-    );
+  it("does what is recorded", { timeout: 390_000 }, async (t) => {
+    const release = await takeSendmail(NAME, record);
+    if (typeof release === "string") return t.skip(release);
     const cells = await raise();
     // Takes what comes back.
     const home = new Stripper({ name: "home" }, pairs);
     try {
       await home.listen(port, HOME);
-      compile(cells);
+      const cf = compile(cells);
       const said = new Map<Cell, string>();
       const waiting = [...cells];
       const one = async (): Promise<void> => {
         for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift())
-          said.set(cell, await submit(cell));
+          said.set(cell, await submit(cf, cell));
       };
       await Promise.all(Array.from({ length: SENDMAILS }, one));
       const theirs = table(cells, (cell) => {
@@ -360,7 +308,7 @@ describe("TLS-11: Sendmail 8.17", () => {
     } finally {
       for (const hop of [home, ...cells.map((cell) => cell.hop)]) await hop.close();
       rmSync(join(overlay.root, "spool/stripping"), { recursive: true, force: true });
-      overlay.clean();
+      release();
     }
     return undefined;
   });
