@@ -209,6 +209,7 @@ const TOP = new Set([
   "tsconfig.json",
   "biome.json",
   "src",
+  "findings",
   "board",
   "rootfs",
   "scripts",

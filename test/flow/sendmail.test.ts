@@ -3,69 +3,36 @@
 
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chownSync, mkdirSync, rmSync } from "node:fs";
+import { chownSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
-import { Overlay } from "../bench/contender.ts";
+import { compileMc, inside, overlay, type Release, sendmailMc, takeSendmail } from "./debiansendmail.ts";
 import { freePort, Gateway, Sink, until } from "./gateway.ts";
 
 const USER = "maildroid";
 const SECRET = "iaintgottapanic";
 const HOST = "mail.polkatistas.org";
 const PEER = "hub.polkatistas.org";
+const NAME = "flow";
 const MECHANISMS = ["CRAM-MD5", "DIGEST-MD5"] as const;
 const MESSAGE = (subject: string): string =>
   `From: joe@${HOST}\r\nTo: bob@elsewhere.example\r\nSubject: ${subject}\r\n\r\nhello\r\n`;
 
 const root = process.getuid?.() === 0;
-const work = join(import.meta.dirname, "../../build/cache/flow-sendmail");
-const overlay = new Overlay(work, "sendmail");
 const sink = new Sink();
 const gateway = new Gateway("sendmail");
 let why = root ? "" : "needs root";
+let release: Release | null = null;
 let peerPort = 0;
 let daemon: ChildProcess | null = null;
 
-function inside(argv: readonly string[], input = ""): string {
-  const [command = "", ...args] = overlay.inside(...argv);
-  return execFileSync(command, args, {
-    input,
-    encoding: "utf8",
-    stdio: ["pipe", "pipe", "pipe"],
-    timeout: 60_000,
-  });
-}
-
-/** What both configurations of Sendmail have in common. */
-function sendmailMc(more: string): string {
-  return `divert(0)dnl
-include(\`/usr/share/sendmail/cf/m4/cf.m4')dnl
-OSTYPE(\`debian')dnl
-DOMAIN(\`generic')dnl
-define(\`confDOMAIN_NAME', \`${PEER}')dnl
-define(\`confPID_FILE', \`/spool/sendmail.pid')dnl
-define(\`QUEUE_DIR', \`/spool/mqueue')dnl
-define(\`STATUS_FILE', \`')dnl
-define(\`ALIAS_FILE', \`')dnl
-define(\`confSERVICE_SWITCH_FILE', \`/flow/switch')dnl
-define(\`confTO_IDENT', \`0')dnl
-define(\`confDONT_BLAME_SENDMAIL', \`GroupWritableDirPathSafe,GroupReadableKeyFile,GroupReadableSASLDBFile')dnl
-define(\`confQUEUE_LA', \`1000')dnl
-define(\`confREFUSE_LA', \`1000')dnl
-define(\`confDELAY_LA', \`1000')dnl
-define(\`confAUTH_MECHANISMS', \`CRAM-MD5 DIGEST-MD5')dnl
-FEATURE(\`accept_unresolvable_domains')dnl
-FEATURE(\`nocanonify')dnl
-FEATURE(\`no_default_msa')dnl
-${more}MAILER(\`smtp')dnl
-`;
-}
-
+/** `more`: what the two configurations of Sendmail do not have in common. */
 function compile(name: string, more: string): string {
-  overlay.write(`flow/${name}.mc`, sendmailMc(more));
-  overlay.write(`flow/${name}.cf`, inside(["m4", `/flow/${name}.mc`]));
-  return `/flow/${name}.cf`;
+  const common = `define(\`confDONT_BLAME_SENDMAIL', \`GroupWritableDirPathSafe,GroupReadableKeyFile,GroupReadableSASLDBFile')dnl
+define(\`confAUTH_MECHANISMS', \`CRAM-MD5 DIGEST-MD5')dnl
+`;
+  return compileMc(NAME, name, sendmailMc(NAME, PEER, common + more));
 }
 
 function posternMc(port: number, mechanisms: string): string {
@@ -115,18 +82,9 @@ async function arrived(subject: string): Promise<string> {
 before(async () => {
   if (!root) return;
   try {
-    mkdirSync(work, { recursive: true });
-    overlay.install(
-      ...[
-        "sendmail-bin",
-        "sendmail-cf",
-        "sendmail-base",
-        "m4",
-        "libsasl2-modules",
-        "libsasl2-modules-db",
-        "sasl2-bin",
-      ],
-    );
+    const taken = await takeSendmail(NAME, true);
+    if (typeof taken === "string") why = taken;
+    else release = taken;
   } catch (e) {
     why = `no Sendmail here: ${String(e).split("\n")[0]}`;
     return;
@@ -134,10 +92,6 @@ before(async () => {
   await sink.start();
   gateway.port = await freePort();
   peerPort = await freePort();
-  mkdirSync(join(overlay.root, "spool/mqueue"), { recursive: true });
-  execFileSync("chmod", ["755", join(overlay.root, "spool")]);
-  execFileSync("chmod", ["700", join(overlay.root, "spool/mqueue")]);
-  overlay.write("flow/switch", "hosts files\naliases files\n");
   // Example 9-10: Sendmail.conf; Example 9-11: saslpasswd.
   for (const folder of ["etc/sasl2", "usr/lib/sasl2", "etc/mail/sasl"])
     overlay.write(
@@ -184,7 +138,7 @@ after(async () => {
   }
   if (root && why === "") {
     await sink.stop();
-    overlay.clean();
+    release?.();
   }
 });
 

@@ -8,38 +8,24 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it, type TestContext } from "node:test";
-import { Overlay } from "../bench/contender.ts";
+import { compileMc, inside, overlay, type Release, sendmailMc, takeSendmail } from "./debiansendmail.ts";
 import { freePort, Gateway, Sink, until } from "./gateway.ts";
 import { plain, Session } from "./session.ts";
 
 const HUB = "dmzmail.polkatistas.org";
 const RELAY = "mail.polkatistas.org";
 const SECRET = "Ch1mp? ,03fuzz fl0ppi";
-const PACKAGES = [
-  ...["sendmail-bin", "sendmail-cf", "sendmail-base", "m4"],
-  ...["libsasl2-modules", "libsasl2-modules-db", "sasl2-bin"],
-];
+const NAME = "flow";
 /** Example 9-16, line by line. */
 const DEFAULT_AUTH_INFO = `maildroid\nmaildroid\n${SECRET}\n${HUB}\n`;
 
 const root = process.getuid?.() === 0;
-const work = join(import.meta.dirname, "../../build/cache/flow-sendmail");
-const overlay = new Overlay(work, "sendmail");
 const sink = new Sink();
 const gateway = new Gateway("sendmailauth");
 let why = root ? "" : "needs root";
+let release: Release | null = null;
 let sendmailPort = 0;
 let daemon: ChildProcess | null = null;
-
-function inside(argv: readonly string[], input = ""): string {
-  const [command = "", ...args] = overlay.inside(...argv);
-  return execFileSync(command, args, {
-    input,
-    encoding: "utf8",
-    stdio: ["pipe", "pipe", "pipe"],
-    timeout: 60_000,
-  });
-}
 
 /** Files of Sendmail's that hold secrets: root's alone. */
 function secret(path: string, text: string): void {
@@ -58,32 +44,9 @@ define(\`confCLIENT_KEY', \`CERT_DIR/newcert_key.pem')dnl
 
 /** Compiles a configuration of Sendmail's; `more` is what the book prints. */
 function compile(name: string, host: string, more: string): string {
-  overlay.write(
-    `flow/${name}.mc`,
-    `divert(0)dnl
-include(\`/usr/share/sendmail/cf/m4/cf.m4')dnl
-OSTYPE(\`debian')dnl
-DOMAIN(\`generic')dnl
-define(\`confDOMAIN_NAME', \`${host}')dnl
-define(\`confPID_FILE', \`/spool/sendmail.pid')dnl
-define(\`QUEUE_DIR', \`/spool/mqueue')dnl
-define(\`STATUS_FILE', \`')dnl
-define(\`ALIAS_FILE', \`')dnl
-define(\`confSERVICE_SWITCH_FILE', \`/flow/switch')dnl
-define(\`confTO_IDENT', \`0')dnl
-define(\`confDONT_BLAME_SENDMAIL', \`GroupWritableDirPathSafe')dnl
-define(\`confQUEUE_LA', \`1000')dnl
-define(\`confREFUSE_LA', \`1000')dnl
-define(\`confDELAY_LA', \`1000')dnl
-FEATURE(\`accept_unresolvable_domains')dnl
-FEATURE(\`nocanonify')dnl
-FEATURE(\`no_default_msa')dnl
-${more}MAILER(\`smtp')dnl
-`,
-  );
+  const safe = "define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe')dnl\n";
   // Sendmail since 8.12 asks its ruleset authinfo first and reads default-auth-info only when there is none; its m4 always writes one.
-  overlay.write(`flow/${name}.cf`, inside(["m4", `/flow/${name}.mc`]).replace(/^Sauthinfo\n/m, ""));
-  return `/flow/${name}.cf`;
+  return compileMc(NAME, name, sendmailMc(NAME, host, safe + more), (cf) => cf.replace(/^Sauthinfo\n/m, ""));
 }
 
 function posternMc(host: string, more: string): string {
@@ -152,8 +115,9 @@ async function stopSendmail(): Promise<void> {
 before(async () => {
   if (!root) return;
   try {
-    mkdirSync(work, { recursive: true });
-    overlay.install(...PACKAGES);
+    const taken = await takeSendmail(NAME, true);
+    if (typeof taken === "string") why = taken;
+    else release = taken;
   } catch (e) {
     why = `no Sendmail here: ${String(e).split("\n")[0]}`;
     return;
@@ -161,10 +125,6 @@ before(async () => {
   await sink.start();
   gateway.port = await freePort();
   sendmailPort = await freePort();
-  mkdirSync(join(overlay.root, "spool/mqueue"), { recursive: true });
-  execFileSync("chmod", ["755", join(overlay.root, "spool")]);
-  execFileSync("chmod", ["700", join(overlay.root, "spool/mqueue")]);
-  overlay.write("flow/switch", "hosts files\naliases files\n");
   // One authority, a certificate for each side.
   const ca = join(gateway.folder, "ca");
   const cert = async (...words: string[]): Promise<void> => {
@@ -204,7 +164,7 @@ after(async () => {
   await stopSendmail();
   if (root && why === "") {
     await sink.stop();
-    overlay.clean();
+    release?.();
   }
 });
 
