@@ -7,6 +7,7 @@ import { BUILD } from "./base/build.ts";
 import { environment, exitNow, invocation, workingDirectory } from "./sys/process.ts";
 import {
   askSecret,
+  outputWritten,
   standardInput,
   stdinIsTerminal,
   stdoutIsTerminal,
@@ -74,8 +75,16 @@ async function main(): Promise<number> {
   return applet.run(args, io, name);
 }
 
-// Output to files and pipes is written synchronously here, so nothing is cut; timers that outlive their use end with us.
-main().then(exitNow, (e: unknown) => {
+/** Ends when all output has left, however slow its reader; timers that outlive their use end with us. */
+async function end(status: number): Promise<never> {
+  const trouble = await outputWritten();
+  if (trouble === "") exitNow(status);
+  writeErr(`postern: cannot write standard output: ${trouble}\n`);
+  await outputWritten();
+  exitNow(status === EX.OK ? EX.IOERR : status);
+}
+
+main().then(end, (e: unknown) => {
   writeErr(`postern: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}\n`);
-  exitNow(EX.SOFTWARE);
+  return end(EX.SOFTWARE);
 });

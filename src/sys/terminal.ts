@@ -2,13 +2,24 @@
 // Passwords are read without echo (raw mode), asked on standard error so that pipes of output stay clean.
 
 import { isatty } from "node:tty";
+import { Output } from "./output.ts";
+
+const output = new Output(1);
+const errors = new Output(2);
 
 export function writeOut(text: string | Buffer): void {
-  process.stdout.write(text);
+  output.write(text);
 }
 
 export function writeErr(text: string): void {
-  process.stderr.write(text);
+  errors.write(text);
+}
+
+/** Resolves when everything written has left this process; the name of the error when standard output could not take it, "" otherwise. */
+export async function outputWritten(): Promise<string> {
+  const trouble = await output.written();
+  await errors.written();
+  return trouble;
 }
 
 export function standardInput(): AsyncIterable<Buffer> {
