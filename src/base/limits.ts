@@ -205,3 +205,5 @@ export const SPARE_FILES_MAX = 16;
 export const SPARE_FILES_BYTES_MAX = 32 * 1024 * 1024;
 /** Bytes of one section of rebuildable state; a larger one is not written. */
 export const STATE_SECTION_BYTES_MAX = 4 * 1024 * 1024;
+/** Bytes of log lines that wait for a log that cannot be written; further lines are counted and dropped. */
+export const LOG_WAITING_BYTES_MAX = 256 * 1024;

@@ -8,13 +8,15 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { DaemonSpec } from "../config/configuration.ts";
 import type { Smtpd } from "../smtpd/server.ts";
 import type { Service } from "../smtpd/service.ts";
+import { SYSLOG_VARIABLE } from "../sys/background.ts";
 import { systemClock } from "../sys/clock.ts";
 import { compileBriefly } from "../sys/compiler.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { removeFile, replaceFile } from "../sys/files.ts";
 import type { LocalListener } from "../sys/localsocket.ts";
-import { batchedLog, type Log } from "../sys/log.ts";
+import { type Log, processLog, standardErrorLog } from "../sys/log.ts";
 import { becomeUser, exitNow, onFatal, onSignal, processId, setEffectiveUser } from "../sys/process.ts";
+import { syslogWriter } from "../sys/syslog.ts";
 import { writeErr } from "../sys/terminal.ts";
 import { type Answering, answer } from "./answers.ts";
 import type { CommandLine } from "./commandline.ts";
@@ -44,8 +46,11 @@ export function localOrigin(user: string): {
   return { address: "", localAddress: "", localPort: 0, localUser: `${user}@localhost` };
 }
 
-export function makeLog(level: number): Log {
-  return batchedLog(writeErr, level);
+/** The log on standard error, or in syslog when the environment names its socket (-bd, and the init script) and somebody listens there. */
+export function makeLog(level: number, environment?: ReadonlyMap<string, string>, tag = "sendmail"): Log {
+  const socket = environment?.get(SYSLOG_VARIABLE) ?? "";
+  const writer = socket === "" ? null : syslogWriter(socket, tag);
+  return processLog(writer ?? standardErrorLog(), level);
 }
 
 function refused(line: string, exit = EX_CONFIG): Result<never, NotReady> {
@@ -61,7 +66,7 @@ function prepare(
   if (!ready.ok) return ready;
   const { configuration } = ready.value;
   const { options } = configuration;
-  const log = makeLog(options.LogLevel);
+  const log = makeLog(options.LogLevel, environment, line.syslogTag === "" ? "sendmail" : line.syslogTag);
   for (const notice of ready.value.notices) log.line(1, notice);
   const machine = thisMachine(ready.value.found, environment);
   const folders = foldersOf(options);

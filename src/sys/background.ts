@@ -1,8 +1,13 @@
-// Starting ourselves again in the background (sendmail -bd): a process of its own session whose log goes to syslog through logger(1),
-// as the init scripts do it. The one who starts it waits until it serves or has ended.
+// Starting ourselves again in the background (sendmail -bd): a process of its own session that writes its log to syslog itself; what
+// comes on its standard error all the same (why it refuses to start, why the runtime ended) goes there through logger(1), as the init
+// scripts do it. The one who starts it waits until it serves or has ended.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+
+/** Environment variable that names the socket of syslog: the daemon that finds it writes its log there. */
+export const SYSLOG_VARIABLE = "POSTERN_SYSLOG";
+const SYSLOG_SOCKET = "/dev/log";
 
 /** Where logger(1) may be; without it the log of a background daemon goes nowhere, as on any system without syslog. */
 const LOGGERS = ["/usr/bin/logger", "/bin/logger"];
@@ -26,7 +31,7 @@ export function startInBackground(args: readonly string[]): Background {
   const reader =
     logger === undefined
       ? null
-      : spawn(logger, ["-t", "sendmail", "-p", "mail.info"], {
+      : spawn(logger, ["-t", `sendmail[${process.pid}]`, "-p", "mail.info"], {
           detached: true,
           stdio: ["pipe", "ignore", "ignore"],
         });
@@ -34,7 +39,7 @@ export function startInBackground(args: readonly string[]): Background {
   const child = spawn(file, rest, {
     detached: true,
     // One arena of the C library instead of one for each thread: 20 MB less under load (as the init script sets it).
-    env: { ...process.env, MALLOC_ARENA_MAX: "1" },
+    env: { ...process.env, MALLOC_ARENA_MAX: "1", [SYSLOG_VARIABLE]: SYSLOG_SOCKET },
     stdio: ["ignore", reader?.stdin ?? "ignore", reader?.stdin ?? "ignore"],
   });
   let status: number | null = null;

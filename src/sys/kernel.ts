@@ -1,5 +1,6 @@
 // What only the kernel can promise: the semichroot (Landlock: reads as usual, writes only beneath the jail, for this process,
-// its later threads and its children) and opening a file beneath a directory without following links (openat2).
+// its later threads and its children), opening a file beneath a directory without following links (openat2), and datagrams of the
+// Unix domain (syslog), which Node cannot send.
 // The one user of node:ffi, which is experimental: Node's version is pinned and jailSelfTest() proves the jail at every start.
 // See landlock(7), openat2(2). System call numbers are those of the generic table, the same on x86_64 and arm64.
 
@@ -88,6 +89,14 @@ function loadNative(): Native | null {
 let lackReason = "";
 
 const SYS_PRCTL = process.arch === "arm64" ? 167n : 157n;
+const SYS_SOCKET = process.arch === "arm64" ? 198n : 41n;
+const SYS_CONNECT = process.arch === "arm64" ? 203n : 42n;
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2n;
+const SOCK_NONBLOCK = 0o4000n;
+const SOCK_CLOEXEC = 0o2000000n;
+/** Bytes of sun_path with its NUL. */
+const UNIX_PATH_BYTES_MAX = 108;
 
 /** A place where writing stays possible. A directory: everything beneath it; a file: writing to it. */
 export interface Writable {
@@ -211,6 +220,27 @@ export function openBeneath(
   }
 }
 
+/**
+ * A datagram socket of the Unix domain, connected to `path` and non-blocking (Node has none): write(2) on the descriptor sends one
+ * datagram. Error: the name of the errno.
+ */
+export function connectDatagram(path: string): Result<number> {
+  const n = loadNative();
+  if (n === null) return err("ENOSYS");
+  const name = Buffer.from(path);
+  if (name.length >= UNIX_PATH_BYTES_MAX) return err("ENAMETOOLONG");
+  const fd = n.syscall(SYS_SOCKET, BigInt(AF_UNIX), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0n);
+  if (fd.value < 0) return err(ERRNO.get(fd.errno) ?? `errno ${fd.errno}`);
+  // struct sockaddr_un: u16 family, then the path.
+  const address = Buffer.alloc(2 + UNIX_PATH_BYTES_MAX);
+  address.writeUInt16LE(AF_UNIX, 0);
+  name.copy(address, 2);
+  const done = n.syscall(SYS_CONNECT, BigInt(fd.value), n.address(address), BigInt(address.length));
+  if (done.value === 0) return ok(fd.value);
+  closeSync(fd.value);
+  return err(ERRNO.get(done.errno) ?? `errno ${done.errno}`);
+}
+
 const ERRNO = new Map<number, string>([
   [1, "EPERM"],
   [2, "ENOENT"],
@@ -231,5 +261,7 @@ const ERRNO = new Map<number, string>([
   [36, "ENAMETOOLONG"],
   [38, "ENOSYS"],
   [40, "ELOOP"],
+  [91, "EPROTOTYPE"],
+  [111, "ECONNREFUSED"],
   [122, "EDQUOT"],
 ]);

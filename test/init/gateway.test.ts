@@ -35,6 +35,7 @@ test("it is started with the configured words and an environment of its own", as
     "NODE_OPTIONS=--max-old-space-size=64",
     "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
     "POSTERN_NATIVE_PATH=/run/postern-native",
+    "POSTERN_SYSLOG=/dev/log",
     "TZ=Europe/Berlin",
   ]);
 });
@@ -125,9 +126,9 @@ test("its output goes to the log as sendmail, and it is told of an unusable spoo
   program(box, '[ "$3" = --spool-unusable ] && echo "spool: $4"; exec sleep 100');
   box.file("run/spool-unusable", "/dev/vda6 cannot be mounted as ext4: bad magic\n");
   const { output } = await box.run(
-    `${START}; ${until("logread | grep -q 'sendmail: spool: '")}; logread | grep 'sendmail: spool'`,
+    `${START}; ${until("logread | grep -q 'sendmail.*: spool: '")}; logread | grep 'sendmail.*: spool'`,
   );
-  assert.match(output, /sendmail: spool: \/dev\/vda6 cannot be mounted as ext4: bad magic$/);
+  assert.match(output, / sendmail\[\d+\]: spool: \/dev\/vda6 cannot be mounted as ext4: bad magic$/);
 });
 
 test("flush asks the gateway to try the queue", async () => {

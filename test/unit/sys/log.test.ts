@@ -7,7 +7,7 @@ import { batchedLog, printable } from "../../../src/sys/log.ts";
 describe("batchedLog", () => {
   it("writes the lines of one turn together and in order", async () => {
     const written: string[] = [];
-    const log = batchedLog((lines) => written.push(lines), 9);
+    const log = batchedLog((lines) => written.push(lines.map((l) => `${l.text}\n`).join("")), 9);
     log.line(1, "first");
     log.line(10, "not wanted at this level");
     log.line(9, "second");
@@ -20,7 +20,7 @@ describe("batchedLog", () => {
 
   it("does not wait when much has come", () => {
     const written: string[] = [];
-    const log = batchedLog((lines) => written.push(lines), 9);
+    const log = batchedLog((lines) => written.push(lines.map((l) => `${l.text}\n`).join("")), 9);
     for (let i = 0; i < 1000; i++) log.line(1, "x".repeat(100));
     assert.ok(written.length >= 5, `${written.length} writes`);
   });
