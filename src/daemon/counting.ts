@@ -56,8 +56,8 @@ class CountedDraft implements Draft {
     return this.#draft.write(chunk);
   }
 
-  async commit(envelope: Envelope, header: Buffer) {
-    const verdict = await this.#draft.commit(envelope, header);
+  async commit(envelope: Envelope, header: Buffer, lineMax?: number) {
+    const verdict = await this.#draft.commit(envelope, header, lineMax);
     this.#tell(envelope, this.#bytes, verdict.kind === "refused" ? "refused" : verdict.how);
     return verdict;
   }

@@ -288,6 +288,7 @@ function attemptOf(means: TraceMeans, client: Client, delivery: RoutedDelivery):
       size: body.length,
       pieces: [body],
       eightBit: false,
+      lineMax: 0,
       async *chunks() {
         yield body;
       },

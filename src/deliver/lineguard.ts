@@ -1,5 +1,6 @@
 // The last look at a message before it leaves: what goes out is CRLF lines of at most L= bytes, dots stuffed, and nothing else.
-// The spool keeps bodies in wire form and was fed through smtpd's data gate, so a clean chunk passes untouched after one scan.
+// Bodies that smtpd's data gate has proved clean (BodyForm.lineMax) do not come here (payload.ts); of the others a clean chunk passes
+// untouched after one scan.
 // What is not clean is repaired: a stray CR, LF or NUL becomes a blank (as Postfix does), a line longer than L= is cut with "!"
 // and goes on after a blank (Sendmail's putbody, semantics section 18). So no message of ours can end early at the next hop.
 

@@ -43,6 +43,7 @@ export async function deliverToMailboxes(
     size: pieces.reduce((n, p) => n + p.length, 0),
     pieces,
     eightBit: true,
+    lineMax: 0,
     async *chunks() {
       yield* pieces;
     },

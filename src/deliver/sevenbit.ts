@@ -53,6 +53,7 @@ export async function sevenBit(payload: Payload, how: Conversion): Promise<Resul
       size,
       pieces: null,
       eightBit: false,
+      lineMax: 0,
       chunks: () => encoded(payload, entity, plan, simple, how),
     },
   });

@@ -134,7 +134,7 @@ async function commit(
     fromInBrackets: service.config.texts.fromHeader === "<$g>",
   });
   const envelope = envelopeOf(session, transaction, origin, gate, made);
-  const verdict = await draft.commit(envelope, made.header);
+  const verdict = await draft.commit(envelope, made.header, gate.lineMax);
   if (session.transaction === transaction) session.reset();
   if (verdict.kind === "accepted")
     session.answer(250, "2.0.0", `${verdict.id} Message accepted for delivery`);

@@ -21,6 +21,13 @@ const AFTER_DOT_CR = 2;
 const TEXT = 3;
 const AFTER_CR = 4;
 
+/** Chunks from this length on are searched by words of four bytes. */
+const WORDWISE_BYTES_MIN = 64;
+const WORD_BYTES = 4;
+/** The top bit of each byte of a word, as a signed number. */
+const TOP_BITS = 0x80808080 | 0;
+const NO_WORDS = new Int32Array(0);
+
 const HELD_DOT = Buffer.from(".");
 const HELD_DOT_CR = Buffer.from(".\r");
 const RECEIVED = "received:";
@@ -41,6 +48,35 @@ export interface GateLimits {
 
 /** Takes body bytes in wire form; a promise asks the caller to wait (back-pressure). */
 export type BodySink = (chunk: Buffer) => Promise<void> | undefined;
+
+/** The part of `chunk` that can be read as words, and how many bytes (0 to 3) it begins before the chunk's first. */
+function wordsOf(chunk: Buffer): { readonly words: Int32Array; readonly shift: number } {
+  if (chunk.length < WORDWISE_BYTES_MIN) return { words: NO_WORDS, shift: 0 };
+  const shift = chunk.byteOffset & (WORD_BYTES - 1);
+  const words = new Int32Array(chunk.buffer, chunk.byteOffset - shift, (chunk.length + shift) >> 2);
+  return { words, shift };
+}
+
+/** The first byte of `chunk` from `i` on that is at most CR, or its end: no CR, LF or NUL is passed over. */
+function endOfText(chunk: Buffer, from: number, words: Int32Array, shift: number): number {
+  const n = chunk.length;
+  let i = from;
+  while (i < n && (chunk[i] as number) > CR) {
+    i++;
+    if (((i + shift) & (WORD_BYTES - 1)) !== 0) continue;
+    let at = (i + shift) >> 2;
+    // Four bytes at once: into the top bit of each byte goes whether any of its upper four is set; where none is, it is below 16.
+    // Shifts only: a subtraction would leave the numbers that a processor counts with.
+    for (; at < words.length; at++) {
+      let word = words[at] as number;
+      word |= word << 1;
+      word |= word << 2;
+      if ((word & TOP_BITS) !== TOP_BITS) break;
+    }
+    i = at * WORD_BYTES - shift;
+  }
+  return i;
+}
 
 type LineKind = "field" | "continuation" | "blank" | "from" | "body" | "undecided";
 
@@ -80,6 +116,12 @@ export class DataGate {
   readonly #watchEightBit: boolean;
   readonly #sevenBit: boolean;
   #scan = LINE_START;
+  /** Bytes of the current line that came in earlier chunks. */
+  #lineBytes = 0;
+  /** No line seen so far is longer; its CRLF is not counted. */
+  #longest = 1;
+  /** A line began with a dot that stands alone: the client does not stuff. */
+  #unstuffed = false;
   /** Wire bytes of earlier chunks; at the end without the dot line. */
   #wire = 0;
   #stuffed = 0;
@@ -111,6 +153,11 @@ export class DataGate {
     return this.#scan === AFTER_DOT ? 1 : this.#scan === AFTER_DOT_CR ? 2 : 0;
   }
 
+  /** BodyForm.lineMax of the body that was handed on: at least its longest line, 0 when something in it is not clean. */
+  get lineMax(): number {
+    return this.state !== "end" || this.#dropping || this.#unstuffed || this.hasNul ? 0 : this.#longest;
+  }
+
   get tooLarge(): boolean {
     return this.size > this.#sizeMax;
   }
@@ -134,15 +181,17 @@ export class DataGate {
     let mark = from;
     this.#releaseHeld(chunk[from] as number);
     let scan = this.#scan;
+    const { words, shift } = wordsOf(chunk);
+    let lineAt = from - this.#lineBytes;
     let i = from;
     for (; i < n; i++) {
       let c = chunk[i] as number;
       if (scan === TEXT) {
-        while (c > CR) {
-          if (++i === n) break;
+        if (c > CR) {
+          i = endOfText(chunk, i, words, shift);
+          if (i === n) break;
           c = chunk[i] as number;
         }
-        if (i === n) break;
         if (c === CR) scan = AFTER_CR;
         else if (c === LF && this.#bare(i - from, "bare-lf")) return this.#stop(from, i);
         else if (c === NUL) this.hasNul = true;
@@ -151,6 +200,8 @@ export class DataGate {
       if (c === LF) {
         if (scan === AFTER_CR) {
           scan = LINE_START;
+          if (i - 1 - lineAt > this.#longest) this.#longest = i - 1 - lineAt;
+          lineAt = i + 1;
           if (this.#inHeader) mark = this.#headerLine(chunk, mark, i + 1);
           continue;
         }
@@ -165,18 +216,23 @@ export class DataGate {
       }
       if (scan === AFTER_CR || scan === AFTER_DOT_CR) {
         if (this.#bare(i - from, "bare-cr")) return this.#stop(from, i);
+        this.#unstuffed = true;
         scan = c === CR ? AFTER_CR : TEXT;
         continue;
       }
       if (c === CR) scan = scan === AFTER_DOT ? AFTER_DOT_CR : AFTER_CR;
       else if (scan === LINE_START && c === DOT) scan = AFTER_DOT;
       else {
-        if (scan === AFTER_DOT) this.#stuffed++;
+        if (scan === AFTER_DOT) {
+          this.#stuffed++;
+          if (c !== DOT) this.#unstuffed = true;
+        }
         if (c === NUL) this.hasNul = true;
         scan = TEXT;
       }
     }
     this.#scan = scan;
+    this.#lineBytes = n - lineAt;
     this.#chunkEnd(chunk, mark, from);
     return n;
   }

@@ -4,6 +4,7 @@
 import type { Envelope } from "../mail/envelope.ts";
 import { ACCEPT_FIXED_BYTES, type AcceptFacts } from "./codec.ts";
 import type { Delivery, Entry } from "./entry.ts";
+import type { BodyForm } from "./mailer.ts";
 import type { BodySource } from "./messagefile.ts";
 
 export interface Accepting {
@@ -11,7 +12,7 @@ export interface Accepting {
   readonly envelope: Envelope;
   readonly header: Buffer;
   readonly body: BodySource;
-  readonly eightBit: boolean;
+  readonly form: BodyForm;
   /** What is known already (interactive delivery that was done in part). */
   readonly progress?: { readonly deliveries: Delivery[]; readonly text: string; readonly tried: boolean };
 }

@@ -5,7 +5,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import { crc32 } from "../sys/checksum.ts";
 import type { Disk, DiskError, DiskFile } from "../sys/disk.ts";
 import { letGo } from "../sys/heap.ts";
-import type { Body } from "./mailer.ts";
+import type { Body, BodyForm } from "./mailer.ts";
 
 /** Ten large bodies on their way out together must not need a small machine's memory. */
 const CHUNK_BYTES = 64 * 1024;
@@ -14,12 +14,14 @@ export class MemoryBody implements Body {
   readonly size: number;
   readonly pieces: readonly Buffer[];
   readonly eightBit: boolean;
+  readonly lineMax: number;
   #left = false;
 
-  constructor(pieces: readonly Buffer[], eightBit: boolean) {
+  constructor(pieces: readonly Buffer[], form: BodyForm) {
     this.pieces = pieces;
     this.size = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.eightBit = eightBit;
+    this.eightBit = form.eightBit;
+    this.lineMax = form.lineMax;
   }
 
   async *chunks(): AsyncGenerator<Buffer> {
@@ -45,14 +47,16 @@ export class FileBody implements Body {
   readonly size: number;
   readonly pieces = null;
   readonly eightBit: boolean;
+  readonly lineMax: number;
   readonly #disk: Disk;
   readonly #path: string;
 
-  constructor(disk: Disk, path: string, size: number, eightBit: boolean) {
+  constructor(disk: Disk, path: string, size: number, form: BodyForm) {
     this.#disk = disk;
     this.#path = path;
     this.size = size;
-    this.eightBit = eightBit;
+    this.eightBit = form.eightBit;
+    this.lineMax = form.lineMax;
   }
 
   async *chunks(): AsyncGenerator<Buffer> {

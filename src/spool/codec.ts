@@ -40,6 +40,8 @@ export function encodeAccept(facts: AcceptFacts): Buffer {
   fixed.writeUInt32LE(place.bodySum, 48);
   fixed.writeUInt32LE(place.restSum, 52);
   fixed.writeUInt32LE(place.slot, 56);
+  // Zero in records of earlier versions: nobody has proved it.
+  fixed.writeUInt32LE(place.lineMax, 60);
   return fixed;
 }
 
@@ -64,6 +66,7 @@ export function decodeAccept(payload: Buffer): Result<AcceptFacts> {
     inFile,
     slot: payload.readUInt32LE(56),
     eightBit: (flags & EIGHT_BIT) !== 0,
+    lineMax: payload.readUInt32LE(60),
   };
   const inline = inFile ? 0 : place.envelopeBytes + place.headerBytes + place.bodyBytes;
   if (!Number.isSafeInteger(place.bodyBytes) || place.bodyBytes < 0)

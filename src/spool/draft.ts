@@ -37,7 +37,7 @@ export interface DraftHost {
   readonly interactive: boolean;
   openBody(): Promise<{ readonly file: BodyFile } | { readonly error: DiskError }>;
   dropBody(file: BodyFile): Promise<void>;
-  commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer): Promise<Verdict>;
+  commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer, lineMax: number): Promise<Verdict>;
 }
 
 export class ReceivedDraft implements Draft {
@@ -119,11 +119,11 @@ export class ReceivedDraft implements Draft {
       : { kind: "memory", pieces: this.#pieces, bytes: this.#bytes };
   }
 
-  async commit(envelope: Envelope, header: Buffer): Promise<Verdict> {
+  async commit(envelope: Envelope, header: Buffer, lineMax = 0): Promise<Verdict> {
     assert(!this.#ended, "a draft ends once");
     this.#ended = true;
     if (this.#opening !== null) await this.#opening;
-    const verdict = await this.#host.commit(this, envelope, header);
+    const verdict = await this.#host.commit(this, envelope, header, lineMax);
     this.#release();
     this.#pieces = [];
     return verdict;

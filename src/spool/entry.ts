@@ -57,6 +57,8 @@ export interface Placement {
   readonly bodySum: number;
   readonly restSum: number;
   readonly eightBit: boolean;
+  /** BodyForm.lineMax */
+  readonly lineMax: number;
 }
 
 export interface Entry {

@@ -28,8 +28,11 @@ export interface Draft {
    * The chunk is the draft's from now on: the caller must not look at its bytes again.
    */
   write(chunk: Buffer): Promise<void> | undefined;
-  /** header: complete, CRLF lines, without the blank line, not dot-stuffed. Resolves when the promise of the 250 is kept. */
-  commit(envelope: Envelope, header: Buffer): Promise<Verdict>;
+  /**
+   * header: complete, CRLF lines, without the blank line, not dot-stuffed. lineMax: what BodyForm.lineMax says of the body, 0 when
+   * nobody has proved it. Resolves when the promise of the 250 is kept.
+   */
+  commit(envelope: Envelope, header: Buffer, lineMax?: number): Promise<Verdict>;
   abort(): void;
 }
 

@@ -13,6 +13,7 @@ import type { Dispatcher, GroupResult } from "./dispatch.ts";
 import type { Content, Delivery, Entry } from "./entry.ts";
 import { expandEntry, UNROUTED } from "./expand.ts";
 import type { Verdict } from "./intake.ts";
+import type { BodyForm } from "./mailer.ts";
 import type { BodySource } from "./messagefile.ts";
 import type { Report } from "./notices.ts";
 import { refusalFor } from "./room.ts";
@@ -38,7 +39,7 @@ export interface Offer {
   readonly envelope: Envelope;
   readonly header: Buffer;
   readonly body: BodySource;
-  readonly eightBit: boolean;
+  readonly form: BodyForm;
 }
 
 /** An entry that is in no index: the message is held in memory only. */
@@ -58,7 +59,7 @@ function heldEntry(offer: Offer, store: Store): Entry {
       slot: 0,
       bodySum: 0,
       restSum: 0,
-      eightBit: offer.eightBit,
+      ...offer.form,
     },
     arrivedSpoolMs: moment.spoolMs,
     arrivedWallMs: moment.wallMs,
@@ -168,14 +169,14 @@ export class Interactive {
   }
 
   #content(offer: Offer): Content {
-    const { body, eightBit } = offer;
+    const { body, form } = offer;
     return {
       envelope: offer.envelope,
       header: offer.header,
       body:
         body.kind === "memory"
-          ? new MemoryBody(body.pieces, eightBit)
-          : new FileBody(this.#deps.disk, body.file.path, body.file.size, eightBit),
+          ? new MemoryBody(body.pieces, form)
+          : new FileBody(this.#deps.disk, body.file.path, body.file.size, form),
     };
   }
 

@@ -4,16 +4,25 @@
 import type { Envelope, NotifyWord } from "../mail/envelope.ts";
 import type { Outcome } from "../mail/outcome.ts";
 
+/** What is known of a body without reading it. */
+export interface BodyForm {
+  /** True when any byte is above 0x7f (8BITMIME is needed). */
+  readonly eightBit: boolean;
+  /**
+   * Bytes of the longest line, its CRLF not counted, of a body that the data gate has proved to be clean: CRLF lines only, each dot
+   * at the start of a line stuffed, no NUL, the last line ended. 0: nobody has proved it.
+   */
+  readonly lineMax: number;
+}
+
 /** A body in wire form: CRLF lines, dots stuffed, without the final dot line. Never whole in memory when it is large. */
-export interface Body {
+export interface Body extends BodyForm {
   /** Bytes as stored. */
   readonly size: number;
   /** In-memory pieces when the body is held in memory, else null. */
   readonly pieces: readonly Buffer[] | null;
   /** The body in order, in chunks of at most 256 KiB; may be called more than once. Where `pieces` is null each chunk is the reader's own. */
   chunks(): AsyncIterable<Buffer>;
-  /** True when any byte is above 0x7f (8BITMIME is needed). */
-  readonly eightBit: boolean;
   /** Said before and after `pieces` are sent: whether writes of them may still be under way. */
   leaving?(underWay: boolean): void;
 }

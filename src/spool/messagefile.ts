@@ -146,8 +146,8 @@ export class MessageFiles {
     return this.#bodyAt(entry.place);
   }
 
-  #bodyAt({ slot, bodyBytes, eightBit }: FilePlace): FileBody {
-    return new FileBody(this.#disk, this.path(slot), bodyBytes, eightBit);
+  #bodyAt(place: FilePlace): FileBody {
+    return new FileBody(this.#disk, this.path(place.slot), place.bodyBytes, place);
   }
 
   /** The whole message, its body checked once by reading it through; absent when it is damaged. */

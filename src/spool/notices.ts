@@ -229,7 +229,13 @@ export class Notices {
         : await this.#originals.around(notice, original);
     if (body === null) return err("no room for the original");
     const { header } = notice;
-    const accepted = await this.#deps.store.accept({ id, envelope, header, body, eightBit });
+    const accepted = await this.#deps.store.accept({
+      id,
+      envelope,
+      header,
+      body,
+      form: { eightBit, lineMax: 0 },
+    });
     return accepted.ok ? ok({ notice: accepted.value, header }) : err(accepted.error.code);
   }
 

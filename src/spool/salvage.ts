@@ -1,9 +1,10 @@
 // A message out of quarantined bytes, when enough of it can be read: the administrator's choice to send it after all
-// (reliability.md CR-06). The checksum is known to be wrong or missing, so nothing of this happens by itself.
+// (reliability.md CR-06). The checksum is known to be wrong or missing, so nothing of this happens by itself, and nothing is proved of such a body.
 
 import type { Envelope } from "../mail/envelope.ts";
 import { ACCEPT_FIXED_BYTES, decodeAccept, decodeEnvelope } from "./codec.ts";
 import type { Placement } from "./entry.ts";
+import type { BodyForm } from "./mailer.ts";
 import { RECORD, RECORD_HEAD_BYTES, RECORD_TYPE_AT } from "./record.ts";
 
 /** Where the parts of a large message lie in its file. */
@@ -16,7 +17,7 @@ export type Salvaged =
       readonly envelope: Envelope;
       readonly header: Buffer;
       readonly body: Buffer;
-      readonly eightBit: boolean;
+      readonly form: BodyForm;
     }
   | { readonly kind: "file"; readonly place: FilePlace };
 
@@ -52,6 +53,6 @@ function salvagePayload(payload: Buffer): Salvaged | null {
     envelope: envelope.value,
     header: Buffer.from(payload.subarray(atHeader, atBody)),
     body: Buffer.from(payload.subarray(atBody, atBody + bodyBytes)),
-    eightBit,
+    form: { eightBit, lineMax: 0 },
   };
 }

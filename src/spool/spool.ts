@@ -183,7 +183,8 @@ export class Spool implements Intake {
         return opened.ok ? { file: opened.value } : { error: opened.error };
       },
       dropBody: (file) => store.dropBody(file),
-      commit: (draft, envelope, header) => this.#track(this.#commit(draft, envelope, header)),
+      commit: (draft, envelope, header, lineMax) =>
+        this.#track(this.#commit(draft, envelope, header, lineMax)),
     };
   }
 
@@ -228,7 +229,7 @@ export class Spool implements Intake {
     return this.#deps.tooLoaded?.(priority, daemon) === true;
   }
 
-  async #commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer): Promise<Verdict> {
+  async #commit(draft: ReceivedDraft, envelope: Envelope, header: Buffer, lineMax: number): Promise<Verdict> {
     const { log } = this.#deps;
     const { id } = draft;
     const error = draft.error;
@@ -241,7 +242,7 @@ export class Spool implements Intake {
       return { kind: "accepted", id, how: "discarded" };
     }
     log.line(5, fromLine(id, envelope, header, draft.bytes));
-    const offer = { id, envelope, header, body, eightBit: draft.eightBit };
+    const offer = { id, envelope, header, body, form: { eightBit: draft.eightBit, lineMax } };
     const { mode, factors } = this.#deps.settings;
     if (mode === "interactive" && envelope.quarantine === undefined && this.#started) {
       const facts = { recipients: envelope.recipients.length, precedence: envelope.precedence, tries: 0 };
@@ -401,14 +402,14 @@ export class Spool implements Intake {
     if (saved === null) return err(`${name}: no whole message can be read from it (${item.reason})`);
     const content = await this.#contentOf(saved);
     if (content === null) return err(`${name}: no whole message can be read from it (${item.reason})`);
-    const { envelope, header, body, eightBit } = content;
+    const { envelope, header, body, form } = content;
     const { quarantine: _old, ...free } = envelope;
     const accepted = await this.#store.accept({
       id: this.#store.newId(),
       envelope: hold === "" ? free : { ...free, quarantine: hold },
       header,
       body,
-      eightBit,
+      form,
     });
     if (!accepted.ok) return err(`${accepted.error.operation}: ${accepted.error.code}`);
     this.#deps.log.line(1, `${accepted.value.id}: from damaged record ${name}: ${item.reason}`);
@@ -424,7 +425,9 @@ export class Spool implements Intake {
     if (content.kind !== "found") return null;
     const { envelope, header, body } = content.value;
     const copy = await copied(this.#store, body);
-    return copy === null ? null : { envelope, header, body: copy, eightBit: body.eightBit };
+    return copy === null
+      ? null
+      : { envelope, header, body: copy, form: { eightBit: body.eightBit, lineMax: 0 } };
   }
 
   figures(): SpoolFigures {

@@ -306,7 +306,7 @@ export class Store {
       slot,
       bodySum,
       restSum,
-      eightBit: message.eightBit,
+      ...message.form,
     };
     const facts = {
       id: message.id,
@@ -352,14 +352,14 @@ export class Store {
 
   #keepFresh(entry: Entry, message: Accepting): void {
     if (entry.hold !== "") return;
-    const { body, envelope, header, eightBit } = message;
+    const { body, envelope, header, form } = message;
     if (body.kind === "file") {
       entry.fresh = { envelope, header, body: this.#files.body(entry) };
       return;
     }
     if (this.#freshBytes + body.bytes > FRESH_BYTES_MAX) return;
     this.#freshBytes += body.bytes;
-    entry.fresh = { envelope, header, body: new MemoryBody(body.pieces, eightBit) };
+    entry.fresh = { envelope, header, body: new MemoryBody(body.pieces, form) };
   }
 
   /** The message's content is not needed in memory any more. */
@@ -383,7 +383,7 @@ export class Store {
     return found({
       envelope: envelope.value,
       header: payload.value.subarray(atHeader, atBody),
-      body: new MemoryBody([payload.value.subarray(atBody)], place.eightBit),
+      body: new MemoryBody([payload.value.subarray(atBody)], place),
     });
   }
 

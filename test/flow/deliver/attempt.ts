@@ -60,6 +60,7 @@ export function body(...texts: (string | Buffer)[]): Body {
       yield* pieces;
     },
     eightBit: pieces.some((p) => p.some((b) => b > 0x7f)),
+    lineMax: 0,
   };
 }
 

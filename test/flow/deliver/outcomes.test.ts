@@ -330,6 +330,7 @@ test("a body that cannot be read to its end is cut off without its dot and defer
         size: 100,
         pieces: null,
         eightBit: text.startsWith("MIME"),
+        lineMax: 0,
         async *chunks(): AsyncGenerator<Buffer> {
           yield Buffer.from("half\r\n");
           throw new Error("disk");

@@ -57,6 +57,7 @@ describe("a large body on its way to the next hop", () => {
         size: CHUNKS * CHUNK_BYTES,
         pieces: null,
         eightBit: false,
+        lineMax: 0,
         async *chunks() {
           for (const [n, chunk] of chunks.entries()) {
             most.push(chunks.slice(0, n).filter((before) => before.length > 0).length);
@@ -71,5 +72,36 @@ describe("a large body on its way to the next hop", () => {
       assert.equal(Buffer.concat(peer.got).toString("latin1"), expected);
       assert.ok(Math.max(...most) <= 2, `chunks in memory: ${most.join(" ")}`);
       wire.destroy();
+    });
+});
+
+describe("a body that the data gate has proved clean", () => {
+  // What the gate would never call clean shows whether anybody looked.
+  const STRAY = "one\rtwo\r\n";
+  for (const [name, lineMax, limit, expected] of [
+    ["leaves without a second look", 8, 990, STRAY],
+    ["and with no limit of lines at all", 8, 0, STRAY],
+    ["is looked at when its lines are longer than the next hop takes", 7, 6, "one t!\r\n wo\r\n"],
+    ["is looked at when nobody has proved it", 0, 990, "one two\r\n"],
+  ] as const)
+    it(name, async () => {
+      const piece = Buffer.from(STRAY);
+      for (const pieces of [[piece], null]) {
+        const body = {
+          size: piece.length,
+          pieces,
+          eightBit: false,
+          lineMax,
+          async *chunks() {
+            yield Buffer.from(piece);
+          },
+        };
+        const peer = new Peer(0);
+        const wire = new Wire(peer, new Watch(systemClock, WAIT_MS));
+        assert.equal(await sendPayload(wire, { header: Buffer.alloc(0), body }, limit, WAIT_MS), true);
+        while (peer.writableLength > 0) await pause(5);
+        assert.equal(Buffer.concat(peer.got).toString("latin1"), `\r\n${expected}.\r\n`);
+        wire.destroy();
+      }
     });
 });

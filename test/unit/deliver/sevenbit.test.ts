@@ -15,6 +15,7 @@ function bodyOf(text: string, cut = 7): Body {
     size: bytes.length,
     pieces: null,
     eightBit: true,
+    lineMax: 0,
     async *chunks() {
       for (let at = 0; at < bytes.length; at += cut) yield bytes.subarray(at, at + cut);
     },

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { LineGuard } from "../../../src/deliver/lineguard.ts";
 import { DataGate, type GateState } from "../../../src/smtpd/datagate.ts";
 
 interface Seen {
@@ -14,6 +15,7 @@ interface Seen {
   tooLarge: boolean;
   headerTooLarge: boolean;
   hops: number;
+  lineMax: number;
   /** Bytes after the message. */
   rest: string;
 }
@@ -43,6 +45,7 @@ function run(pieces: readonly Buffer[], limits = UNLIMITED): Seen {
     tooLarge: gate.tooLarge,
     headerTooLarge: gate.headerTooLarge,
     hops: gate.hops,
+    lineMax: gate.lineMax,
     rest,
   };
 }
@@ -68,7 +71,13 @@ const MESSAGES: { name: string; input: string; expected: Partial<Seen> }[] = [
   {
     name: "header and body are parted at the blank line",
     input: "Subject: t\r\nTo: b\r\n\r\nline\r\n.\r\nQUIT\r\n",
-    expected: { state: "end", header: "Subject: t\r\nTo: b\r\n", body: "line\r\n", rest: "QUIT\r\n" },
+    expected: {
+      state: "end",
+      header: "Subject: t\r\nTo: b\r\n",
+      body: "line\r\n",
+      lineMax: 10,
+      rest: "QUIT\r\n",
+    },
   },
   {
     name: "the body keeps its stuffed dots, and the size does not count them",
@@ -297,3 +306,69 @@ function model(text: string): GateState {
   if (bare !== null && (end < 0 || bare.index < end)) return bare[0] === "\n" ? "bare-lf" : "bare-cr";
   return end < 0 ? "open" : "end";
 }
+
+/** A body as clients send it, good and bad: dots stuffed or not, long lines, bytes of every kind, endings of every kind. */
+function randomBody(random: (below: number) => number): Buffer {
+  const bytes: number[] = [];
+  const lines = random(12);
+  const usual = random(4) > 0;
+  for (let i = 0; i < lines; i++) {
+    const length = random(8) === 0 ? random(3000) : random(100);
+    const dots = random(6);
+    if (dots === 0) bytes.push(46, 46);
+    if (dots === 1 && !usual) bytes.push(46);
+    for (let j = 0; j < length; j++) {
+      const odd = random(400);
+      bytes.push(
+        odd === 0 && !usual ? random(256) : odd < 20 ? 9 : odd < 40 ? 128 + random(128) : 32 + random(95),
+      );
+    }
+    bytes.push(13, 10);
+  }
+  return Buffer.from(bytes);
+}
+
+describe("what the gate says of a body without a second look", () => {
+  it("a body that it proves clean is one that the guard on the way out would not touch, at every offset in memory", () => {
+    let seed = 20261201;
+    const random = (below: number): number => {
+      seed = (seed * 1103515245 + 12345) % 2147483648;
+      return Math.floor((seed / 2147483648) * below);
+    };
+    let proved = 0;
+    const rounds = 2000;
+    for (let round = 0; round < rounds; round++) {
+      const input = Buffer.concat([latin1("A: b\r\n\r\n"), randomBody(random), latin1(".\r\n")]);
+      const memory = Buffer.alloc(input.length + 8);
+      const offset = round % 4;
+      input.copy(memory, offset);
+      const placed = memory.subarray(offset, offset + input.length);
+      const cut = random(input.length);
+      const whole = run([placed]);
+      assert.deepEqual(run(bytewise(input)), whole, `round ${round}: byte by byte`);
+      assert.deepEqual(
+        run([placed.subarray(0, cut), placed.subarray(cut)]),
+        whole,
+        `round ${round}: cut at ${cut}`,
+      );
+      if (whole.lineMax === 0) continue;
+      proved++;
+      const guard = new LineGuard(whole.lineMax, true);
+      const out = guard.push(latin1(whole.body)).toString("latin1") + guard.end().toString("latin1");
+      assert.equal(out, whole.body, `round ${round}: the guard changes it`);
+    }
+    assert.ok(proved > rounds / 2 && proved < rounds, `${proved} of ${rounds} are clean`);
+  });
+
+  for (const [name, body] of [
+    ["a dot that the client did not stuff", ".x\r\n"],
+    ["NUL", "a\0b\r\n"],
+  ] as const)
+    it(`${name} proves nothing`, () => assert.equal(everyCut(latin1(`A: b\r\n\r\n${body}.\r\n`)).lineMax, 0));
+
+  it("the longest line counts, wherever it is and however it comes", () => {
+    const input = latin1(`A: b\r\n\r\nshort\r\n${"x".repeat(1234)}\r\nshort\r\n.\r\n`);
+    assert.equal(run([input]).lineMax, 1234);
+    assert.equal(run(bytewise(input)).lineMax, 1234);
+  });
+});

@@ -72,7 +72,7 @@ describe("the file of a large message", () => {
 describe("a body in memory", () => {
   it("is freed when it has left, and not before, nor while it is sent again", () => {
     const chunk = chunkOf(3);
-    const body = new MemoryBody([chunk], false);
+    const body = new MemoryBody([chunk], { eightBit: false, lineMax: 0 });
     body.free();
     assert.equal(chunk.length, CHUNK_BYTES, "nobody has said that it left");
     body.leaving(false);
