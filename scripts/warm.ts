@@ -3,7 +3,7 @@
 // taken in the middle of the write that says the words, not on a signal, and no machine code is made meanwhile (V8 does that by the
 // clock and notes it in the functions): so the same program gives the same bytes.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import fs from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { SWITCHED_OFF } from "../src/sys/compiler.ts";
 import { compileProgram, runProgram } from "../src/sys/program.ts";
@@ -12,14 +12,16 @@ const [node = "", self = "", program = "", addon = "", cache = "", words = "", .
 /** The compilers above the interpreter. */
 const COMPILERS = ["sparkplug", "maglev", "turbofan"];
 for (const name of COMPILERS) setFlagsFromString(`--no-${name}`);
-const script = compileProgram(readFileSync(program, "latin1"), undefined);
-const write = process.stderr.write.bind(process.stderr);
-process.stderr.write = (text: string | Uint8Array): boolean => {
-  const said = write(text);
-  if (!text.toString().includes(words)) return said;
+const script = compileProgram(fs.readFileSync(program, "latin1"), undefined);
+/** Where the log goes (src/sys/log.ts). */
+const write = fs.writeSync;
+fs.writeSync = (fd: number, data: string | NodeJS.ArrayBufferView): number => {
+  const written = write(fd, Buffer.from(data as Buffer));
+  if (!data.toString().includes(words)) return written;
+  fs.writeSync = write;
   // The cache names the options that it was made with, so they are as at a start again.
   for (const name of [...COMPILERS, ...SWITCHED_OFF]) setFlagsFromString(`--${name}`);
-  writeFileSync(cache, script.createCachedData());
+  fs.writeFileSync(cache, script.createCachedData());
   process.exit(0);
 };
 process.argv = [node, self, ...args];
