@@ -13,6 +13,7 @@ import { systemClock } from "../sys/clock.ts";
 import { compileBriefly } from "../sys/compiler.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { removeFile, replaceFile } from "../sys/files.ts";
+import { collectEverything } from "../sys/heap.ts";
 import type { LocalListener } from "../sys/localsocket.ts";
 import { type Log, processLog, standardErrorLog } from "../sys/log.ts";
 import { becomeUser, exitNow, onFatal, onSignal, processId, setEffectiveUser } from "../sys/process.ts";
@@ -26,6 +27,7 @@ import { Gateway } from "./gateway.ts";
 import { Keeping } from "./keeping.ts";
 import { type NotReady, readyConfiguration } from "./load.ts";
 import { confine, isRoot, parseUser, prepareFolders, type User } from "./privileges.ts";
+import { watchQuiet } from "./quiet.ts";
 import { SERVERS } from "./registry.ts";
 import { thisMachine } from "./site.ts";
 import { submit } from "./submission.ts";
@@ -233,9 +235,15 @@ export async function runDaemon(
   gateway.spool?.start(line.queueIntervalMs ?? 0);
   log.line(0, `started as: ${words}`);
   const kept = reason === "" ? keeping.begin() : Promise.resolve();
+  const restless = watchQuiet(
+    clock,
+    () => gateway.statistics.changes + (smtpd?.stats.accepted ?? 0),
+    collectEverything,
+  );
   const unwatch = watchValidity(clock, log, gateway.clockTrusted, gateway.endings);
   const status = await life.over(control.ok ? control.value : null);
   unwatch();
+  restless();
   await kept;
   await keeping.close();
   removeFile(folders.pidFile);

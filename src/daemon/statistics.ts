@@ -76,10 +76,21 @@ export class Statistics {
   #sinceWallMs: number;
   /** Told of every change; state/ writes now and then what has changed. */
   onChange: () => void = () => undefined;
+  #changes = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#sinceWallMs = clock.wallMs();
+  }
+
+  /** How often something was counted since the start. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  #changed(): void {
+    this.#changes++;
+    this.onChange();
   }
 
   get sinceWallMs(): number {
@@ -91,7 +102,7 @@ export class Statistics {
   }
 
   #row(mailer: string): Row {
-    this.onChange();
+    this.#changed();
     const known = this.#rows.get(mailer);
     if (known !== undefined) return known;
     const row = emptyRow(mailer);
@@ -136,7 +147,7 @@ export class Statistics {
   }
 
   connection(refused: boolean): void {
-    this.onChange();
+    this.#changed();
     if (refused) this.#totals.connectionsRejected++;
     else this.#totals.connectionsFrom++;
   }

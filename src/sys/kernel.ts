@@ -88,6 +88,28 @@ function loadNative(): Native | null {
 
 let lackReason = "";
 
+let trim: (() => void) | null = null;
+
+/** Gives the free pages of the C library's heap back to the kernel (malloc_trim(3)); nothing where the library has no such call. */
+export function trimMalloc(): void {
+  trim ??= loadTrim();
+  trim();
+}
+
+function loadTrim(): () => void {
+  const nothing = (): void => undefined;
+  if (loadNative() === null) return nothing;
+  try {
+    const { functions } = process
+      .getBuiltinModule("node:ffi")
+      .dlopen(null, { malloc_trim: { arguments: ["uint64"], return: "int32" } });
+    return () => void functions.malloc_trim(0n);
+  } catch (e) {
+    if (e instanceof Error) return nothing;
+    throw e;
+  }
+}
+
 const SYS_PRCTL = process.arch === "arm64" ? 167n : 157n;
 const SYS_SOCKET = process.arch === "arm64" ? 198n : 41n;
 const SYS_CONNECT = process.arch === "arm64" ? 203n : 42n;
