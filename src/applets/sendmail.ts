@@ -65,6 +65,9 @@ async function deliverInput(job: Job, line: CommandLine, io: Io): Promise<number
       deliveryMode: "",
       quarantine: line.quarantineReason ?? "",
       ignoreDots: line.ignoreDots,
+      hops: line.hops,
+      protocol: line.protocol,
+      sendingHost: line.sendingHost,
     },
     io.stdin,
   );

@@ -68,6 +68,11 @@ export interface Submission {
   readonly deliveryMode: string;
   readonly quarantine: string;
   readonly ignoreDots: boolean;
+  /** -h: hops that the message has had already, at least. */
+  readonly hops?: number;
+  /** -p, -oMr, -oMs: how and from which host it came to the caller ($r, $s). */
+  readonly protocol?: string;
+  readonly sendingHost?: string;
 }
 
 /** The answer to submit. */

@@ -50,7 +50,10 @@ export interface CommandLine {
   readonly quarantineReason: string | null;
   readonly trafficLog: string;
   readonly syslogTag: string;
+  /** -p, -oMr */
   readonly protocol: string;
+  /** -p PROTOCOL:HOST, -oMs */
+  readonly sendingHost: string;
   readonly gateway: boolean;
   readonly noAliases: boolean;
   readonly debug: readonly string[];
@@ -61,7 +64,7 @@ export interface CommandLine {
 }
 
 const WITH_ARGUMENT = "ABbCDdeFfhLMNOopRrVXQ";
-const WITHOUT_ARGUMENT = "cGIimnsTtvU";
+const WITHOUT_ARGUMENT = "cGIimnsTtv";
 
 const MODES = new Map<string, Mode>([
   ["m", "deliver"],
@@ -129,6 +132,7 @@ function emptyDraft(name: string): Draft {
     trafficLog: "",
     syslogTag: "",
     protocol: "",
+    sendingHost: "",
     gateway: false,
     noAliases: false,
     debug: [],
@@ -137,7 +141,10 @@ function emptyDraft(name: string): Draft {
   };
 }
 
-/** Errors are the line for standard error; the exit status is 64 for all of them. */
+/**
+ * Options end at the first word that is none (POSIX 12.2 guideline 9; not as GNU getopt): what a script appends to its own recipient is
+ * never an option. Errors are the line for standard error; the exit status is 64 for all of them.
+ */
 export function parseCommandLine(name: string, args: readonly string[]): Result<CommandLine> {
   const draft = emptyDraft(name);
   for (let i = 0; i < args.length; i++) {
@@ -147,12 +154,12 @@ export function parseCommandLine(name: string, args: readonly string[]): Result<
       continue;
     }
     if (arg === "--") {
-      draft.recipients = [...draft.recipients, ...args.slice(i + 1)];
+      draft.recipients = args.slice(i + 1);
       break;
     }
     if (!arg.startsWith("-") || arg === "-") {
-      draft.recipients = [...draft.recipients, arg];
-      continue;
+      draft.recipients = args.slice(i);
+      break;
     }
     const used = parseFlags(draft, arg.slice(1), args[i + 1]);
     if (!used.ok) return used;
@@ -200,8 +207,9 @@ function plainFlag(draft: Draft, letter: string): Result<true> {
   else if (letter === "v") draft.verbose = true;
   else if (letter === "n") draft.noAliases = true;
   else if (letter === "G") draft.gateway = true;
-  else if (letter === "U") return err("sendmail: illegal option -- U");
-  // c, I, m, s, T are obsolete and mean nothing today; -I once was newaliases.
+  // The time that belongs to it is not taken from the next word: Sendmail refuses it in the same words.
+  else if (letter === "T") return err("Invalid time unit `T'");
+  // c, I, m, s are obsolete and mean nothing today; -I once was newaliases.
   else if (letter === "I") draft.mode = "aliases";
   return ok(true);
 }
@@ -217,7 +225,8 @@ function valueFlag(draft: Draft, letter: string, value: string): Result<true> {
     case "f":
     case "r":
       if (draft.sender !== null) return err('More than one "from" person');
-      draft.sender = value;
+      // Nothing is the null sender: what forwards a message without one says so.
+      draft.sender = value.trim() === "" ? "<>" : value;
       return ok(true);
     case "O": {
       const equals = value.indexOf("=");
@@ -229,6 +238,7 @@ function valueFlag(draft: Draft, letter: string, value: string): Result<true> {
     }
     case "o":
       if (value === "i") draft.ignoreDots = true;
+      else if (value.startsWith("M")) setMacro(draft, value.slice(1));
       else draft.options = [...draft.options, [value.slice(0, 1), value.slice(1)]];
       return ok(true);
     case "N":
@@ -250,6 +260,7 @@ function valueFlag(draft: Draft, letter: string, value: string): Result<true> {
       draft.envid = value;
       return ok(true);
     case "B":
+      if (!/^(7bit|8bitmime)$/i.test(value)) return err(`Illegal body type ${value}`);
       draft.body = value.toUpperCase();
       return ok(true);
     default:
@@ -263,10 +274,21 @@ function simpleValue(draft: Draft, letter: string, value: string): void {
   else if (letter === "F") draft.fullName = value;
   else if (letter === "X") draft.trafficLog = value;
   else if (letter === "L") draft.syslogTag = value;
-  else if (letter === "p") draft.protocol = value;
+  else if (letter === "p") {
+    const colon = value.indexOf(":");
+    draft.protocol = colon < 0 ? value : value.slice(0, colon);
+    if (colon >= 0) draft.sendingHost = value.slice(colon + 1);
+  } else if (letter === "M") setMacro(draft, value);
   else if (letter === "d") draft.debug = [...draft.debug, value];
   else if (letter === "e") draft.options = [...draft.options, ["e", value]];
-  // -D (debug file) and -M (macro) change nothing that a gateway decides.
+  // -D names a file for debugging output, of which there is none here.
+}
+
+/** -oMrPROTOCOL, -oMsHOST: the macros that a message carries; no other is of any use here (Sendmail lets only root set others). */
+function setMacro(draft: Draft, text: string): void {
+  const [, name = "", value = ""] = /^(\{[^}]*\}|.)([\s\S]*)$/.exec(text) ?? [];
+  if (name === "r" || name === "{r}") draft.protocol = value;
+  else if (name === "s" || name === "{s}") draft.sendingHost = value;
 }
 
 function oneOfNotify(draft: Draft, value: string): Result<true> {

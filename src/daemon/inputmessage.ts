@@ -1,6 +1,9 @@
 // A message as `sendmail` reads it from standard input: any line ends, a dot alone may end it, header first.
 // Gives the header (CRLF lines, no blank line) and the body in wire form (CRLF, dots stuffed). Bare CR and NUL become blanks,
-// so that nothing stored can be read as a line end by anybody later. Sendmail's collect() is the model.
+// so that nothing stored can be read as a line end by anybody later; a NUL is told, and refused by the caller. An mbox line on top is
+// no part of the message. Sendmail's collect() is the model.
+
+import { isFromLine } from "../mail/fromline.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -14,6 +17,10 @@ const HEADER_BYTES_MAX = 1024 * 1024;
 const LINE_BYTES_MAX = 64 * 1024;
 
 export interface InputParts {
+  /** The mbox line that stood on top, null when there was none. */
+  readonly fromLine: Buffer | null;
+  /** A NUL has come so far. */
+  hasNul(): boolean;
   readonly header: Buffer;
   /** Resolves with the header when the body begins. */
   readonly body: AsyncIterable<Buffer>;
@@ -34,8 +41,15 @@ function looksLikeHeader(line: Buffer, first: boolean): boolean {
   return false;
 }
 
-function clean(line: Buffer): Buffer {
-  if (line.indexOf(CR) < 0 && line.indexOf(0) < 0) return line;
+/** What the lines of an input had in them. */
+interface Seen {
+  nul: boolean;
+}
+
+function clean(line: Buffer, seen: Seen): Buffer {
+  const nul = line.indexOf(0) >= 0;
+  if (nul) seen.nul = true;
+  if (!nul && line.indexOf(CR) < 0) return line;
   const copy = Buffer.from(line);
   for (let i = 0; i < copy.length; i++) if (copy[i] === CR || copy[i] === 0) copy[i] = 0x20;
   return copy;
@@ -45,6 +59,7 @@ function clean(line: Buffer): Buffer {
 async function* lines(
   input: AsyncIterable<Buffer>,
   ignoreDots: boolean,
+  seen: Seen,
 ): AsyncGenerator<{ readonly line: Buffer; readonly continued: boolean; readonly more: boolean }> {
   let held: Buffer = Buffer.alloc(0);
   let continued = false;
@@ -56,18 +71,18 @@ async function* lines(
       const line = held.subarray(at, end);
       at = lf + 1;
       if (!ignoreDots && !continued && line.length === 1 && line[0] === DOT) return;
-      yield { line: clean(line), continued, more: false };
+      yield { line: clean(line, seen), continued, more: false };
       continued = false;
     }
     held = held.subarray(at);
     if (held.length > LINE_BYTES_MAX) {
-      yield { line: clean(held), continued, more: true };
+      yield { line: clean(held, seen), continued, more: true };
       continued = true;
       held = Buffer.alloc(0);
     }
   }
   if (held.length > 0 && !(!ignoreDots && !continued && held.length === 1 && held[0] === DOT))
-    yield { line: clean(held), continued, more: false };
+    yield { line: clean(held, seen), continued, more: false };
 }
 
 /** Splits the input. The body can be iterated once, after the header is known. */
@@ -75,23 +90,36 @@ export async function readInputMessage(
   input: AsyncIterable<Buffer>,
   ignoreDots: boolean,
 ): Promise<InputParts> {
-  const source = lines(input, ignoreDots);
+  const seen: Seen = { nul: false };
+  const source = lines(input, ignoreDots, seen);
+  let fromLine: Buffer | null = null;
   const header: Buffer[] = [];
   let bytes = 0;
   let pending: { line: Buffer; continued: boolean; more: boolean } | null = null;
-  for (let first = true; ; first = false) {
+  let first = true;
+  for (;;) {
     const next = await source.next();
     if (next.done) break;
     const { line } = next.value;
+    if (first && fromLine === null && !next.value.more && isFromLine(line)) {
+      fromLine = Buffer.from(line);
+      continue;
+    }
     if (line.length === 0 && !next.value.more) break;
     if (next.value.more || bytes > HEADER_BYTES_MAX || !looksLikeHeader(line, first)) {
       pending = next.value;
       break;
     }
+    first = false;
     bytes += line.length + 2;
     header.push(line, CRLF);
   }
-  return { header: Buffer.concat(header), body: wireBody(source, pending) };
+  return {
+    fromLine,
+    hasNul: () => seen.nul,
+    header: Buffer.concat(header),
+    body: wireBody(source, pending),
+  };
 }
 
 const BATCH_BYTES = 32 * 1024;

@@ -4,7 +4,7 @@
 import type { Submission, SubmitAnswer } from "../control/protocol.ts";
 import { completeHeader } from "../mail/complete.ts";
 import type { Envelope, NotifyWord, Recipient } from "../mail/envelope.ts";
-import { splitList } from "../mail/phrase.ts";
+import { recipientList } from "../mail/phrase.ts";
 import { isXtext } from "../mail/xtext.ts";
 import { errorLine } from "../route/answerline.ts";
 import { expandRecipient } from "../route/expand.ts";
@@ -18,6 +18,7 @@ import { GATEWAY_VERSION } from "./version.ts";
 const EX_OK = 0;
 const EX_USAGE = 64;
 const EX_DATAERR = 65;
+const EX_UNAVAILABLE = 69;
 const EX_TEMPFAIL = 75;
 const RECIPIENT_FIELDS = new Set(["to", "cc", "bcc"]);
 
@@ -35,24 +36,23 @@ function* fieldsOf(
     yield { name: (m[1] ?? "").trim(), value: (m[2] ?? "").replace(/\r\n(?=[ \t])/g, " "), raw: m[0] };
 }
 
-/** Recipients of To, Cc and Bcc (Resent- ones alone when there are any), and the header without Bcc fields (-t). */
+/** Lists of recipients in To, Cc and Bcc (Resent- ones alone when there are any), and the header without Bcc fields (-t). */
 export function headerRecipients(header: Buffer): {
-  readonly recipients: readonly string[];
+  readonly lists: readonly string[];
   readonly header: Buffer;
 } {
   const fields = [...fieldsOf(header)];
   const resent = fields.some((f) => /^resent-/i.test(f.name));
-  const recipients: string[] = [];
+  const lists: string[] = [];
   const kept: string[] = [];
   for (const { name, value, raw } of fields) {
     const folded = name.toLowerCase();
     const plain = resent ? folded.replace(/^resent-/, "") : folded;
     const counts = RECIPIENT_FIELDS.has(plain) && (!resent || folded.startsWith("resent-"));
-    if (counts)
-      for (const address of splitList(value)) if (address.trim() !== "") recipients.push(address.trim());
+    if (counts) lists.push(value);
     if (!(counts && plain === "bcc")) kept.push(raw);
   }
-  return { recipients, header: Buffer.from(kept.join(""), "latin1") };
+  return { lists, header: Buffer.from(kept.join(""), "latin1") };
 }
 
 /** A user that may set the sender without a warning (root, daemon, the trusted users of the configuration). */
@@ -92,7 +92,11 @@ export async function submit(
   const { site } = deps;
   const parts = await readInputMessage(input, submission.ignoreDots);
   const given = submission.fromHeader ? headerRecipients(parts.header) : null;
-  const addresses = [...submission.recipients.flatMap((r) => splitList(r)), ...(given?.recipients ?? [])];
+  const { options } = site.config;
+  const addresses = recipientList(
+    [...submission.recipients, ...(given?.lists ?? [])],
+    options.OldStyleHeaders,
+  );
   const nothing = (messages: string[], status: number): SubmitAnswer => ({ id: "", status, messages });
   if (addresses.length === 0)
     return nothing(
@@ -145,7 +149,7 @@ export async function submit(
   const warning = suspicious
     ? `X-Authentication-Warning: ${site.j}: ${submission.user} set sender to ${printable(sender)} using -f\r\n`
     : "";
-  const origin = localOrigin(submission.user);
+  const origin = localOrigin(submission);
   const completed = completeHeader(
     Buffer.concat([Buffer.from(warning, "latin1"), given?.header ?? parts.header]),
     {
@@ -159,12 +163,25 @@ export async function submit(
       // -F names the local user only (semantics section 25).
       fullName: submission.sender === "" || submission.sender === submission.user ? fullName : "",
       recipients: recipients.map((r) => r.address),
-      noRecipientAction: site.config.options.NoRecipientAction,
+      noRecipientAction: options.NoRecipientAction,
+      fromLine: parts.fromLine,
     },
   );
+  // Our own Received field counts; what runs in circles through pipes is counted by whoever calls us (-h).
+  const hops = Math.max(submission.hops ?? 0, completed.hops + 1);
+  if (hops > options.MaxHopCount) {
+    draft.abort();
+    const to = recipients[0]?.address ?? "";
+    const text = `Too many hops ${hops} (${options.MaxHopCount} max): from ${printable(sender)} via localhost, to ${printable(to)}`;
+    return nothing([text], EX_UNAVAILABLE);
+  }
   for await (const chunk of parts.body) {
     const wait = draft.write(chunk);
     if (wait !== undefined) await wait;
+  }
+  if (parts.hasNul()) {
+    draft.abort();
+    return nothing(["NUL byte not allowed"], EX_DATAERR);
   }
   const envelope: Envelope = {
     sender: sender === "" || sender.includes("@") ? sender : `${sender}@${site.j}`,
@@ -176,7 +193,7 @@ export async function submit(
     ...(submission.ret === "" ? {} : { ret: submission.ret === "HDRS" ? "HDRS" : "FULL" }),
     ...(submission.envid === "" ? {} : { envid: submission.envid }),
     ...(submission.quarantine === "" ? {} : { quarantine: oneLine(submission.quarantine) }),
-    hops: completed.hops,
+    hops: hops - 1,
     precedence: completed.precedence,
     urgency: completed.urgency,
   };
@@ -184,7 +201,7 @@ export async function submit(
   if (verdict.kind === "refused")
     return nothing(
       [`${verdict.reply.code} ${verdict.reply.enhanced} ${verdict.reply.lines.join(" ")}`],
-      verdict.reply.code < 500 ? EX_TEMPFAIL : 69,
+      verdict.reply.code < 500 ? EX_TEMPFAIL : EX_UNAVAILABLE,
     );
   return { id: verdict.id, status, messages };
 }
@@ -193,13 +210,20 @@ function bareAddress(text: string): string {
   return text.trim().replace(/^<(.*)>$/, "$1");
 }
 
-function localOrigin(user: string): Envelope["origin"] {
+/** What a protocol and a host of -p and -oM are made of (Sendmail's cleanstrcpy()). */
+function word(text: string | undefined): string {
+  return (text ?? "").replace(/[^A-Za-z0-9!#$%&'*+\-./^_`{|}~]/g, "").slice(0, WORD_CHARS_MAX);
+}
+
+const WORD_CHARS_MAX = 255;
+
+function localOrigin({ user, protocol, sendingHost }: Submission): Envelope["origin"] {
   return {
-    helo: "",
+    helo: word(sendingHost),
     clientName: "localhost",
     clientAddress: "",
     clientResolve: "ok",
-    protocol: "",
+    protocol: word(protocol),
     daemon: "",
     localUser: user,
   };

@@ -1,10 +1,12 @@
 // sendmail -bv: where each address would go, without sending. The same expansion that delivery does.
 // Lines, their order and the exit status as Sendmail prints them (semantics section 25): what is wrong first, then what is deliverable.
 
+import { recipientList } from "../mail/phrase.ts";
 import { deliverableLine, errorLine } from "../route/answerline.ts";
 import { type Delivery, expandRecipient } from "../route/expand.ts";
 import type { Site } from "../route/site.ts";
 import { systemClock } from "../sys/clock.ts";
+
 import type { CommandLine } from "./commandline.ts";
 import type { Job } from "./commands.ts";
 import { openSiteHere, resolverFor, thisMachine } from "./site.ts";
@@ -23,7 +25,12 @@ export async function verifyAddresses(
     print(opened.error);
     return 71;
   }
-  const status = await verifyOver(opened.value.site, line.recipients, line.verbose, print);
+  const status = await verifyOver(
+    opened.value.site,
+    recipientList(line.recipients, ready.configuration.options.OldStyleHeaders),
+    line.verbose,
+    print,
+  );
   opened.value.close();
   return status;
 }

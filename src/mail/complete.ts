@@ -3,6 +3,7 @@
 
 import { formatDate } from "./date.ts";
 import type { Envelope, Origin } from "./envelope.ts";
+import { fromLineDate } from "./fromline.ts";
 
 /** What the header is completed from. */
 export interface HeaderFacts {
@@ -19,6 +20,8 @@ export interface HeaderFacts {
   /** Envelope recipients as typed, without brackets: one of them is named in Received, more are not. */
   readonly recipients: readonly string[];
   readonly wallMs: number;
+  /** The mbox line that stood before the header: its date is the message's when no field says one. */
+  readonly fromLine?: Buffer | null;
   /** Sendmail's NoRecipientAction: "none" | "add-to" | "add-apparently-to" | "add-to-undisclosed" | "add-bcc". */
   readonly noRecipientAction?: string;
   /** False when the client named more recipients than were accepted: Received then names none. */
@@ -129,12 +132,14 @@ function fromField(label: string, facts: HeaderFacts): string {
 
 /** The field that stands in for a missing one. */
 function defaultField(name: string, facts: HeaderFacts): string {
+  // $a
+  const date = fromLineDate(facts.fromLine ?? Buffer.alloc(0), facts.wallMs) || formatDate(facts.wallMs);
   const id = `<${stamp(facts.wallMs)}.${facts.id}@${facts.hostName}>`;
   switch (name) {
     case "resent-date":
-      return `Resent-Date: ${formatDate(facts.wallMs)}\r\n`;
+      return `Resent-Date: ${date}\r\n`;
     case "date":
-      return `Date: ${formatDate(facts.wallMs)}\r\n`;
+      return `Date: ${date}\r\n`;
     case "resent-from":
       return fromField("Resent-From", facts);
     case "from":

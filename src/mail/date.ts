@@ -21,16 +21,21 @@ function zoneName(date: Date): string {
   return /^[A-Z]{2,6}$/.test(short) ? short : "";
 }
 
-/** `Sun, 22 Nov 2026 06:43:12 GMT`, or `... +0100 (CET)` in other zones. */
-export function formatDate(wallMs: number): string {
+/** The zone of a moment as a date ends with it: `GMT`, or `+0100 (CET)`. */
+export function zoneText(wallMs: number): string {
   const date = new Date(wallMs);
   const east = -date.getTimezoneOffset();
   const sign = east < 0 ? "-" : "+";
   const offset = `${sign}${two(Math.floor(Math.abs(east) / 60))}${two(Math.abs(east) % 60)}`;
   const name = east === 0 ? "" : zoneName(date);
-  const zone = east === 0 ? "GMT" : name === "" ? offset : `${offset} (${name})`;
+  return east === 0 ? "GMT" : name === "" ? offset : `${offset} (${name})`;
+}
+
+/** `Sun, 22 Nov 2026 06:43:12 GMT`, or `... +0100 (CET)` in other zones. */
+export function formatDate(wallMs: number): string {
+  const date = new Date(wallMs);
   return (
     `${DAYS[date.getDay()]}, ${date.getDate()} ${MONTHS[date.getMonth()]} ${date.getFullYear()} ` +
-    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zone}`
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())} ${zoneText(wallMs)}`
   );
 }

@@ -210,3 +210,24 @@ export function splitList(text: string): readonly string[] {
   pieces.push(text.slice(start));
   return pieces;
 }
+
+/** Splits at blanks outside quotes: the old style of lists, `a b c`. */
+function splitAtBlanks(text: string): string[] {
+  return text.match(/(?:"(?:[^"\\]|\\[\s\S])*"?|\\[\s\S]|[^\s"\\]|\\$)+/g) ?? [];
+}
+
+/**
+ * The addresses of recipient lists (arguments of the sendmail command, fields that -t reads), without those that are nothing but a
+ * comment. Follows Sendmail's sendtolist(): with `oldStyle` (OldStyleHeaders) blanks separate them too, until a list has a comma,
+ * semicolon, bracket or comment in it.
+ */
+export function recipientList(lists: readonly string[], oldStyle: boolean): string[] {
+  let blanks = oldStyle;
+  const found: string[] = [];
+  for (const list of lists) {
+    if (/[,;<(]/.test(list)) blanks = false;
+    for (const piece of blanks ? splitAtBlanks(list) : splitList(list))
+      if (crack(piece).address !== "") found.push(piece.trim());
+  }
+  return found;
+}

@@ -130,6 +130,7 @@ async function commit(
     alone: transaction.unknownRecipients === 0,
     recipients: transaction.recipients.map((recipient) => asBytes(recipient.address)),
     wallMs: service.clock.wallMs(),
+    fromLine: gate.fromLine,
     noRecipientAction: service.config.options.NoRecipientAction,
     fromInBrackets: service.config.texts.fromHeader === "<$g>",
   });

@@ -4,6 +4,7 @@
 // The result is the same however TCP cuts the stream: nothing here depends on where a chunk ends.
 
 import { HEADER_BYTES_MAX, HEADER_NAME_BYTES_MAX } from "../base/limits.ts";
+import { isFromLine } from "../mail/fromline.ts";
 
 const NUL = 0;
 const TAB = 9;
@@ -104,6 +105,8 @@ export class DataGate {
   /** Received fields seen in the header. */
   hops = 0;
   hasNul = false;
+  /** The mbox line on top, which is no part of the message; null when there was none. */
+  fromLine: Buffer | null = null;
   headerTooLarge = false;
   /** Set only when `watchEightBit` asked for it. */
   hasEightBit = false;
@@ -319,8 +322,7 @@ export class DataGate {
     const at = line[0] === DOT ? 1 : 0;
     const first = line[at];
     if (first === CR) return at === 0 ? "blank" : "body";
-    if (this.#firstLine && at === 0 && line.length >= 5 && line.toString("latin1", 0, 5) === "From ")
-      return "from";
+    if (this.#firstLine && at === 0 && isFromLine(line)) return "from";
     if (first === SPACE || first === TAB) return this.#fieldBytes > 0 ? "continuation" : "body";
     return fieldKind(line, at, line.length);
   }
@@ -341,6 +343,7 @@ export class DataGate {
         return end;
       case "from":
         if (line.length > this.#lineMax) this.#refuseHeader();
+        else this.fromLine = Buffer.from(line);
         return end;
       case "body":
       case "undecided":

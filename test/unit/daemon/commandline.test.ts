@@ -60,6 +60,23 @@ const good: { name: string; words: string; called?: string; expect: Partial<Comm
       ],
     },
   },
+  {
+    name: "options end at the first recipient",
+    words: "-i a@b -f c -- d",
+    expect: { ignoreDots: true, sender: null, recipients: ["a@b", "-f", "c", "--", "d"] },
+  },
+  {
+    name: "a dash alone is a recipient",
+    words: "- -f x",
+    expect: { recipients: ["-", "-f", "x"], sender: null },
+  },
+  { name: "-p protocol:host", words: "-p UUCP:old", expect: { protocol: "UUCP", sendingHost: "old" } },
+  {
+    name: "-oMr and -oMs",
+    words: "-oMrUUCP -oMsold",
+    expect: { protocol: "UUCP", sendingHost: "old", options: [] },
+  },
+  { name: "another macro", words: "-oMxvalue -M{abc}value", expect: { protocol: "", options: [] } },
   { name: "-- ends options", words: "-- -f", expect: { recipients: ["-f"] } },
   { name: "mailq lists", words: "-v", called: "mailq", expect: { mode: "list", verbose: true } },
   { name: "newaliases builds", words: "", called: "newaliases", expect: { mode: "aliases" } },
@@ -72,6 +89,8 @@ const bad: { words: string; message: string }[] = [
   { words: "-q -bv", message: "Can not use -q with -bv" },
   { words: "-f", message: "sendmail: option requires an argument -- f" },
   { words: "-N never,success", message: "Invalid -N argument" },
+  { words: "-B 9BIT", message: "Illegal body type 9BIT" },
+  { words: "-T", message: "Invalid time unit `T'" },
   { words: "-fa -fb", message: 'More than one "from" person' },
 ];
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { crack, splitList } from "../../../src/mail/phrase.ts";
+import { crack, recipientList, splitList } from "../../../src/mail/phrase.ts";
 
 /** The new address put in for "$g". */
 const SHOWN = [
@@ -54,3 +54,23 @@ test("any text is split and taken apart without losing or inventing pieces", () 
     { numRuns: 2000 },
   );
 });
+
+const LISTS: readonly { lists: string[]; old: string[]; modern?: string[] }[] = [
+  { lists: ["a@b c@d"], old: ["a@b", "c@d"], modern: ["a@b c@d"] },
+  { lists: ["a@b,c@d"], old: ["a@b", "c@d"] },
+  { lists: ["  a@b\tc@d  "], old: ["a@b", "c@d"], modern: ["a@b\tc@d"] },
+  { lists: ['"x y"@b c@d'], old: ['"x y"@b', "c@d"], modern: ['"x y"@b c@d'] },
+  { lists: ['"x \\" y"@b c'], old: ['"x \\" y"@b', "c"], modern: ['"x \\" y"@b c'] },
+  { lists: ["a\\ b c"], old: ["a\\ b", "c"], modern: ["a\\ b c"] },
+  { lists: ["X Y <a@b>"], old: ["X Y <a@b>"] },
+  // Once a list is of the new style the later ones are too.
+  { lists: ["a b", "c, d", "e f"], old: ["a", "b", "c", "d", "e f"], modern: ["a b", "c", "d", "e f"] },
+  { lists: ["(none)", "", " ", ",,", "(a) (b)"], old: [] },
+  { lists: ["a@b (x), (y)"], old: ["a@b (x)"] },
+];
+
+for (const { lists, old, modern } of LISTS)
+  test(`recipients of ${JSON.stringify(lists)}`, () => {
+    assert.deepEqual(recipientList(lists, true), old);
+    assert.deepEqual(recipientList(lists, false), modern ?? old);
+  });
