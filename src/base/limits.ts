@@ -205,5 +205,10 @@ export const SPARE_FILES_MAX = 16;
 export const SPARE_FILES_BYTES_MAX = 32 * 1024 * 1024;
 /** Bytes of one section of rebuildable state; a larger one is not written. */
 export const STATE_SECTION_BYTES_MAX = 4 * 1024 * 1024;
+/** Credentials that a next hop has refused are tried again after this; it is looked this often whether there are others. */
+export const LOGIN_RETRY_MS = 5 * 60 * 1000;
+export const LOGIN_LOOK_MS = 2000;
+/** Next hops remembered for refusing our credentials. */
+export const REFUSED_LOGINS_MAX = 1000;
 /** Bytes of log lines that wait for a log that cannot be written; further lines are counted and dropped. */
 export const LOG_WAITING_BYTES_MAX = 256 * 1024;

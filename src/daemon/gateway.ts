@@ -4,6 +4,7 @@
 import { AssertionError } from "../base/assert.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import type { Configuration } from "../config/configuration.ts";
+import type { LoginAlarm, Refusals } from "../deliver/refusals.ts";
 import { type Mailers, makeMailers } from "../deliver/registry.ts";
 import { makePolicy, makeRates } from "../policy/gate.ts";
 import { LoadLimits } from "../policy/load.ts";
@@ -56,6 +57,8 @@ export interface Generation {
   readonly ready: Ready;
   readonly opened: OpenedSite;
   readonly mailers: Mailers;
+  /** Next hops that refuse our credentials. */
+  readonly refusals: Refusals | null;
   readonly serverTls: ServerTls | null;
   readonly clientTls: ClientTls | null;
   readonly load: LoadLimits;
@@ -64,6 +67,7 @@ export interface Generation {
 export class Gateway {
   readonly around: Surroundings;
   readonly #byName = new Map<string, Mailer>();
+  readonly #alarm: LoginAlarm;
   #rates: Rates;
   #generation: Generation;
   #spool: Spool | null = null;
@@ -71,8 +75,9 @@ export class Gateway {
   #relay: Spool | null = null;
   readonly statistics: Statistics;
 
-  private constructor(around: Surroundings, generation: Generation) {
+  private constructor(around: Surroundings, alarm: LoginAlarm, generation: Generation) {
     this.around = around;
+    this.#alarm = alarm;
     this.statistics = new Statistics(around.clock);
     this.#generation = generation;
     this.#rates = makeRates(generation.opened.site, around.clock);
@@ -82,9 +87,13 @@ export class Gateway {
   /** Opens tables and certificates (what only root may read is read here); nothing listens, nothing is delivered yet. */
   static make(ready: Ready, around: Surroundings): Result<Gateway> {
     const holder: { gateway: Gateway | null } = { gateway: null };
-    const generation = openGeneration(ready, around, () => holder.gateway?.site ?? null);
+    const alarm: LoginAlarm = {
+      tell: async (subject, lines) => (await holder.gateway?.spool?.announce(subject, lines)) ?? false,
+      mended: () => void holder.gateway?.spool?.flush(),
+    };
+    const generation = openGeneration(ready, around, alarm, () => holder.gateway?.site ?? null);
     if (!generation.ok) return generation;
-    holder.gateway = new Gateway(around, generation.value);
+    holder.gateway = new Gateway(around, alarm, generation.value);
     return ok(holder.gateway);
   }
 
@@ -224,7 +233,7 @@ export class Gateway {
 
   /** Puts another configuration to work; the old one's tables are closed after its sessions had time to end. Error: nothing changed. */
   reload(ready: Ready): Result<true> {
-    const generation = openGeneration(ready, this.around, () => this.site);
+    const generation = openGeneration(ready, this.around, this.#alarm, () => this.site);
     if (!generation.ok) return generation;
     const old = this.#generation;
     generation.value.mailers.status.restore(old.mailers.status.snapshot());
@@ -232,6 +241,8 @@ export class Gateway {
     this.#spool?.reconfigure(this.#queueSettings());
     this.#relay?.reconfigure(this.#queueSettings());
     for (const mailer of old.mailers.byName.values()) void mailer.close();
+    // The credentials may be what was mended.
+    if (old.refusals?.any === true) this.#alarm.mended();
     this.around.clock.after(OLD_GENERATION_MS, () => old.opened.close());
     return ok(true);
   }
@@ -247,7 +258,12 @@ export class Gateway {
 /** Sessions of a replaced configuration may still look things up in its tables. */
 const OLD_GENERATION_MS = 3_600_000;
 
-function openGeneration(ready: Ready, around: Surroundings, current: () => Site | null): Result<Generation> {
+function openGeneration(
+  ready: Ready,
+  around: Surroundings,
+  alarm: LoginAlarm,
+  current: () => Site | null,
+): Result<Generation> {
   const { configuration } = ready;
   const opened = openSiteHere(
     configuration,
@@ -264,22 +280,21 @@ function openGeneration(ready: Ready, around: Surroundings, current: () => Site 
     known: around.certificateFiles,
   };
   const clientTls = CLIENT_SIDES[0]?.(configuration.options, tls) ?? null;
-  const mailers = makeMailers(
-    configuration.mailers,
-    makeMailerNeeds({
-      site: () => current() ?? opened.value.site,
-      clock: around.clock,
-      entropy: around.entropy,
-      log: around.log,
-      tls: clientTls,
-      jail: around.folders.jail,
-      smrshDirectories: smrshDirectories(configuration),
-    }),
-  );
+  const needs = makeMailerNeeds({
+    site: () => current() ?? opened.value.site,
+    clock: around.clock,
+    entropy: around.entropy,
+    log: around.log,
+    tls: clientTls,
+    alarm,
+    jail: around.folders.jail,
+    smrshDirectories: smrshDirectories(configuration),
+  });
   return ok({
     ready,
     opened: opened.value,
-    mailers,
+    mailers: makeMailers(configuration.mailers, needs),
+    refusals: needs.auth?.refusals ?? null,
     serverTls: SERVER_SIDES[0]?.(configuration.options, tls) ?? null,
     clientTls,
     load: new LoadLimits(configuration.options, loadAverage),

@@ -4,6 +4,7 @@
 import { ABSENT, found, type Lookup } from "../base/result.ts";
 import { authNeeds } from "../deliver/credentials.ts";
 import type { MailerNeeds } from "../deliver/needs.ts";
+import type { LoginAlarm } from "../deliver/refusals.ts";
 import { mxHosts } from "../route/mx.ts";
 import { envelopeRecipientFor, envelopeSenderFor, rewriteHeader } from "../route/rewrite.ts";
 import type { Site } from "../route/site.ts";
@@ -22,6 +23,8 @@ export interface NeedsDeps {
   readonly entropy: Entropy;
   readonly log: Log;
   readonly tls: ClientTls | null;
+  /** Told when a next hop refuses our credentials. */
+  readonly alarm: LoginAlarm;
   /** Beneath which alone local mail is written. */
   readonly jail: string;
   readonly smrshDirectories: readonly string[];
@@ -52,7 +55,7 @@ export function makeMailerNeeds(deps: NeedsDeps): MailerNeeds {
     senderFor: (mailer, sender) => envelopeSenderFor(site(), mailer.name, sender),
     recipientFor: (mailer, user) => envelopeRecipientFor(site(), mailer.name, user),
     tls: makeTlsNeeds(site, deps.tls),
-    auth: authNeeds(site, deps.log),
+    auth: authNeeds(site, deps.clock, deps.log, deps.alarm),
     localAddress: config.client?.address ?? "",
     jail: deps.jail,
     mailbox: (user) => joinPath(deps.jail, "var/spool/mail", user),

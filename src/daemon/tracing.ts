@@ -1,10 +1,10 @@
 // postern trace: a decision explained without sending. The questions of a session and of the queue are asked in their order, over a
 // site that tells what its tables answered, and the mailers deliver to a recording transport: the same code, nothing of its own.
 
-import { err, ok } from "../base/result.ts";
+import { ABSENT, err, ok } from "../base/result.ts";
 import type { MailerSpec } from "../config/configuration.ts";
-import { authNeeds } from "../deliver/credentials.ts";
 import type { Candidate, Dial, MailerNeeds } from "../deliver/needs.ts";
+import { SILENT_ALARM } from "../deliver/refusals.ts";
 import { makeMailers } from "../deliver/registry.ts";
 import { NO_TLS } from "../deliver/session.ts";
 import type { Envelope } from "../mail/envelope.ts";
@@ -322,14 +322,14 @@ function recordingNeeds(means: TraceMeans, site: Site, hops: TraceHop[], actions
     entropy: means.entropy,
     log: silentLog,
     tls: null,
+    alarm: SILENT_ALARM,
     jail: means.jail,
     smrshDirectories: means.smrshDirectories,
   });
-  const auth = authNeeds(() => site, silentLog);
   const dial: Dial = async (candidate, address, port) => {
     const recorded: Recorded = { host: candidate.shown, address, port, commands: [], data: "" };
     const tls = tlsChoice(site, candidate, address);
-    const info = await auth.info(candidate.name, address);
+    const info = (await base.auth?.info(candidate.name, address)) ?? ABSENT;
     const login =
       info.kind === "absent"
         ? "no credentials"

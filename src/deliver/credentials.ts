@@ -7,10 +7,12 @@ import { ABSENT, found, type Lookup, tempfail } from "../base/result.ts";
 import { authInfo } from "../policy/tlsrules.ts";
 import type { Site } from "../route/site.ts";
 import { clientMechanisms } from "../sasl/registry.ts";
+import type { Clock } from "../sys/clock.ts";
 import { readBoundedFile, statPath } from "../sys/files.ts";
 import type { Log } from "../sys/log.ts";
 import { currentUser } from "../sys/process.ts";
 import type { AuthInfo, AuthNeeds } from "./needs.ts";
+import { type LoginAlarm, Refusals } from "./refusals.ts";
 
 /** Bytes of a DefaultAuthInfo file. */
 const FILE_BYTES_MAX = 4096;
@@ -92,29 +94,31 @@ export function readAuthFile(path: string): Lookup<AuthInfo> {
 }
 
 /** What the session asks for AUTH, answered by the site's tables and the DefaultAuthInfo file. */
-export function authNeeds(site: () => Site, log: Log): AuthNeeds {
+export function authNeeds(site: () => Site, clock: Clock, log: Log, alarm: LoginAlarm): AuthNeeds {
   const early = site().config.options.DefaultAuthInfo;
   if (early !== "") {
     // Now, because root may be given up before the first message.
     const info = readAuthFile(early);
     if (info.kind === "tempfail") log.line(3, `AUTH=client, ${info.reason}`);
   }
+  const info = (name: string, address: string): Lookup<AuthInfo> => {
+    const entry = authInfo(site(), name, address);
+    if (entry.kind === "tempfail") return entry;
+    if (entry.kind === "found") {
+      const parsed = parseAuthInfo(entry.value);
+      if (parsed !== null) return found(parsed);
+      log.line(3, `AUTH=client, AuthInfo for ${name} is not understood`);
+      return tempfail(`AuthInfo for ${name} is not understood`);
+    }
+    const path = site().config.options.DefaultAuthInfo;
+    if (path === "") return ABSENT;
+    const read = readAuthFile(path);
+    if (read.kind === "tempfail") log.line(3, `AUTH=client, ${read.reason}`);
+    return read;
+  };
   return {
-    info(name, address) {
-      const entry = authInfo(site(), name, address);
-      if (entry.kind === "tempfail") return entry;
-      if (entry.kind === "found") {
-        const info = parseAuthInfo(entry.value);
-        if (info !== null) return found(info);
-        log.line(3, `AUTH=client, AuthInfo for ${name} is not understood`);
-        return tempfail(`AuthInfo for ${name} is not understood`);
-      }
-      const path = site().config.options.DefaultAuthInfo;
-      if (path === "") return ABSENT;
-      const info = readAuthFile(path);
-      if (info.kind === "tempfail") log.line(3, `AUTH=client, ${info.reason}`);
-      return info;
-    },
+    info,
+    refusals: new Refusals({ clock, log, alarm, info }),
     // Which of them may go over the open wire is decided by the session (AuthOptions p).
     mechanisms: (ours, offered) =>
       clientMechanisms(ours, offered, { tls: true, plaintextWithoutTls: true, external: true }),

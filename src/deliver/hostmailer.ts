@@ -125,6 +125,7 @@ export class HostMailer implements Mailer {
 
   close(): Promise<void> {
     this.#shared.pool.close();
+    this.#needs.auth?.refusals.close();
     return Promise.resolve();
   }
 
@@ -177,7 +178,10 @@ export class HostMailer implements Mailer {
     tally: Tally,
     signal: AbortSignal,
   ): Promise<void> {
-    const known = this.#shared.status.known(candidate.name);
+    const known =
+      this.#shared.status.known(candidate.name) ??
+      (await this.#needs.auth?.refusals.known(candidate)) ??
+      null;
     if (known !== null) {
       for (const i of tally.pending) tally.keep(i, known);
       return;
@@ -236,7 +240,9 @@ export class HostMailer implements Mailer {
 
   #usable(session: Session): boolean {
     const { messagesMax } = this.#spec;
-    return session.wire.broken === null && (messagesMax === 0 || session.messages < messagesMax);
+    return (
+      session.wire.broken === null && !session.spent && (messagesMax === 0 || session.messages < messagesMax)
+    );
   }
 
   /** A session with the first address of the host that gives one. */

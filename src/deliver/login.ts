@@ -1,6 +1,7 @@
-// AUTH as a client (RFC 4954): which credentials, which mechanism, the exchange. Sendmail's rules: mechanisms in the order of our
-// list; a temporary failure ends the session, a refusal tries the next mechanism, and after the last one mail goes on without AUTH
-// (the next hop then says whether it minds). Plaintext mechanisms stay unused without TLS when AuthOptions has p.
+// AUTH as a client (RFC 4954): which credentials, which mechanism, the exchange. Mechanisms in the order of our list; a temporary failure
+// ends the session, a refusal tries the next mechanism. When the last one has refused the credentials mail waits (refusals.ts); when none
+// could be used at all mail goes on without AUTH, as with Sendmail, and the next hop says whether it minds. Plaintext mechanisms stay
+// unused without TLS when AuthOptions has p.
 
 import { AUTH_LINE_BYTES_MAX } from "../base/limits.ts";
 import type { Outcome } from "../mail/outcome.ts";
@@ -8,6 +9,7 @@ import type { ClientExchange, Mechanism } from "../sasl/mechanism.ts";
 import { type DeadlineOptions, limitMs } from "./deadlines.ts";
 import type { AuthInfo, Candidate, SmtpNeeds, TlsFacts } from "./needs.ts";
 import { type PeerReply, replyClass } from "./peerreply.ts";
+import { refusesLogin } from "./refusals.ts";
 import { type Answer, isBroken, type Wire } from "./wire.ts";
 import { declined, type Scene } from "./wording.ts";
 
@@ -29,7 +31,8 @@ export type Login =
   | { readonly kind: "authenticated" }
   | { readonly kind: "failed"; readonly outcome: Outcome };
 
-type Attempted = "yes" | "no" | { readonly temporary: string };
+/** `refused`: what the host said; null when the exchange did not get to an answer about the credentials. */
+type Attempted = "yes" | { readonly refused: PeerReply | null } | { readonly temporary: string };
 
 /** Authenticates when the host offers AUTH and we have credentials for it. */
 export async function logIn(needs: SmtpNeeds, c: Context): Promise<Login> {
@@ -46,28 +49,43 @@ export async function logIn(needs: SmtpNeeds, c: Context): Promise<Login> {
   const usable = needs.auth
     .mechanisms(ours, offered.toUpperCase().split(/\s+/))
     .filter((m) => !(open && m.plaintext) && !(m.name === "EXTERNAL" && c.facts.version === ""));
+  let last: { readonly mechanism: string; readonly reply: PeerReply } | null = null;
   for (const mechanism of usable) {
     const attempted = await attempt(needs, c, mechanism, info.value);
     if (attempted === "yes") {
       needs.log.line(9, `AUTH=client, relay=${c.relay}, mech=${mechanism.name}, bits=0`);
       return { kind: "authenticated" };
     }
-    if (attempted !== "no") return failed(c, attempted.temporary);
-    needs.log.line(5, `AUTH=client, relay=${c.relay}, mech=${mechanism.name}, refused`);
+    if ("temporary" in attempted) return failed(c, attempted.temporary);
+    const { refused } = attempted;
+    if (refused !== null && refusesLogin(refused)) {
+      last = { mechanism: mechanism.name, reply: refused };
+      // A host that cannot say now may count the next mechanism as another guess.
+      if (replyClass(refused) === 4) break;
+    }
+    needs.log.line(9, `AUTH=client, relay=${c.relay}, mech=${mechanism.name}, refused`);
+  }
+  if (last !== null) {
+    const scene = sceneAt(c, `AUTH ${last.mechanism}`);
+    const outcome = needs.auth.refusals.refused(
+      { ...c.candidate, address: c.address },
+      info.value,
+      scene,
+      last.reply,
+    );
+    return { kind: "failed", outcome };
   }
   if (usable.length === 0)
     needs.log.line(5, `AUTH=client, relay=${c.relay}, available mechanisms do not fulfill requirements`);
   return { kind: "none" };
 }
 
+function sceneAt(c: Context, command: string): Scene {
+  return { remote: c.candidate.name, shown: c.candidate.shown, relay: c.relay, command };
+}
+
 function failed(c: Context, text: string): Login {
-  const scene: Scene = {
-    remote: c.candidate.name,
-    shown: c.candidate.shown,
-    relay: c.relay,
-    command: "AUTH",
-  };
-  return { kind: "failed", outcome: declined("deferred", 454, "4.3.0", text, "", scene) };
+  return { kind: "failed", outcome: declined("deferred", 454, "4.3.0", text, "", sceneAt(c, "AUTH")) };
 }
 
 async function attempt(
@@ -108,7 +126,8 @@ function verdict(answer: Answer, exchange: ClientExchange): Attempted | null {
     // A server that says 235 without its own proof may be somebody else.
     return exchange.finished() ? "yes" : { temporary: "server did not prove itself" };
   }
-  return replyClass(answer) === 4 ? { temporary: "temporary failure, connection abort" } : "no";
+  if (refusesLogin(answer)) return { refused: answer };
+  return replyClass(answer) === 4 ? { temporary: "temporary failure, connection abort" } : { refused: null };
 }
 
 function respond(wire: Wire, exchange: ClientExchange, challenge: PeerReply): void {

@@ -12,6 +12,7 @@ import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
 import type { Duplex, NetFailure } from "../sys/net.ts";
 import type { Runner } from "../sys/spawn.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Inspect } from "./smrsh.ts";
 
 export type Soon<T> = T | Promise<T>;
@@ -87,6 +88,8 @@ export interface AuthNeeds {
   info(name: string, address: string): Soon<Lookup<AuthInfo>>;
   /** Our mechanisms in the order of AuthMechanisms (or of the credentials), those that `offered` has too. */
   mechanisms(ours: readonly string[], offered: readonly string[]): readonly Mechanism[];
+  /** Hosts that have refused what info() gives. */
+  readonly refusals: Refusals;
 }
 
 /** A connection to an address (port of the mailer or of the route) or, with port 0, to a Unix socket or program by its name. */

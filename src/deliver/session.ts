@@ -37,6 +37,8 @@ export interface Session {
   readonly authenticated: boolean;
   /** Transactions completed so far. */
   messages: number;
+  /** Of no use for another message, though it works. */
+  spent: boolean;
   /** A transaction was left open: RSET before the next. */
   needsReset: boolean;
 }
@@ -113,6 +115,7 @@ export async function openSession(
     pipelining: o.extensions.has("PIPELINING"),
     authenticated: login.kind === "authenticated",
     messages: 0,
+    spent: false,
     needsReset: false,
   });
 }

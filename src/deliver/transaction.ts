@@ -9,6 +9,7 @@ import { limitMs } from "./deadlines.ts";
 import type { SmtpNeeds } from "./needs.ts";
 import { type Payload, payloadSize, sendPayload, unreadable } from "./payload.ts";
 import { type PeerReply, replyClass } from "./peerreply.ts";
+import { wantsLogin } from "./refusals.ts";
 import { ask, type Session, sceneOf, tlsRefused } from "./session.ts";
 import { isMime, sevenBit } from "./sevenbit.ts";
 import { type Answer, type Broken, isBroken } from "./wire.ts";
@@ -227,8 +228,9 @@ class Transaction {
     if (this.#strange(answer)) return this.#confused(mail);
     const taken = replyClass(answer) === 2;
     if (!taken) {
+      const waits = await this.#wantsLogin(mail, answer);
       const exit = answer.code === 501 || answer.code === 553 ? 65 : 69;
-      this.#settleOpen(() => refused(this.#scene(mail), answer, exit, ""), replyClass(answer) === 4);
+      this.#settleOpen(() => waits ?? refused(this.#scene(mail), answer, exit, ""), replyClass(answer) === 4);
       this.#session.needsReset = false;
       if (!pipelined) return this.#after(answer);
     }
@@ -239,7 +241,7 @@ class Transaction {
       const said = await wire.read(timeoutMs);
       if (isBroken(said)) return this.#broke(said, line);
       if (taken && this.#strange(said)) return this.#confused(line);
-      if (taken) this.#recipientAnswer(i, line, said);
+      if (taken) this.#recipientAnswer(i, line, said, await this.#wantsLogin(line, said));
     }
     if (!pipelined) {
       if (this.#open().length === 0) return false;
@@ -249,12 +251,32 @@ class Transaction {
     return this.#dataAnswer(go, taken);
   }
 
-  #recipientAnswer(index: number, line: string, said: PeerReply): void {
+  /**
+   * A refusal for want of authentication where we hold credentials is none of this message: it waits (refusals.ts). null: a refusal like
+   * any other, or none.
+   */
+  async #wantsLogin(command: string, said: PeerReply): Promise<Outcome | null> {
+    const { auth } = this.#needs;
+    const { candidate, address, authenticated } = this.#session;
+    if (auth === null || !wantsLogin(said, authenticated)) return null;
+    const info = await auth.info(candidate.name, address);
+    if (info.kind !== "found") return null;
+    // Other credentials need another session.
+    this.#session.spent = true;
+    return auth.refusals.refused({ ...candidate, address }, info.value, this.#scene(command), said);
+  }
+
+  #recipientAnswer(index: number, line: string, said: PeerReply, waits: Outcome | null): void {
     const kind = replyClass(said);
-    if (kind === 2) return;
+    if (kind === 2) {
+      // Also the end of a refusal of our credentials; MAIL alone is not, some say no only now.
+      this.#needs.auth?.refusals.accepted(this.#session.candidate);
+      return;
+    }
     const shown = this.#to[index]?.shown ?? "";
     const exit = KNOWN_USER_CODES.has(said.code) ? 67 : 69;
-    this.#results[index] = { outcome: refused(this.#scene(line), said, exit, shown), again: kind === 4 };
+    const result = waits ?? refused(this.#scene(line), said, exit, shown);
+    this.#results[index] = { outcome: result, again: kind === 4 };
     this.#after(said);
   }
 

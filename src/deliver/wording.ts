@@ -71,7 +71,8 @@ export interface Scene {
   readonly command: string;
 }
 
-function conversation(scene: Scene, reply: PeerReply | null, verdict: string): readonly string[] {
+/** Lines for a bounce: whom we talked to, what was said, what it means. */
+export function conversation(scene: Scene, reply: PeerReply | null, verdict: string): readonly string[] {
   return [
     `... while talking to ${scene.shown}:`,
     ...(scene.command === "" ? [] : [`>>> ${scene.command}`]),

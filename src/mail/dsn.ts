@@ -3,6 +3,7 @@
 
 import { NOTICE_RECIPIENTS_MAX } from "../base/limits.ts";
 import { formatDate } from "./date.ts";
+import { clean, type LetterFacts, letterHeader, wireLines } from "./letter.ts";
 
 export interface NoticeRecipient {
   /** The final recipient. */
@@ -25,17 +26,8 @@ export interface NoticeRecipient {
   readonly transcript: readonly string[];
 }
 
-export interface NoticeFacts {
+export interface NoticeFacts extends LetterFacts {
   readonly kind: "failed" | "delayed" | "success" | "postmaster";
-  /** Queue id of the notice. */
-  readonly id: string;
-  readonly to: string;
-  /** Address of From:, e.g. MAILER-DAEMON@gw.example. */
-  readonly from: string;
-  /** $j */
-  readonly hostName: string;
-  readonly version: string;
-  readonly nowMs: number;
   /** When the original arrived. */
   readonly arrivedMs: number;
   /** `name [address]` of the client that the original came from; "localhost" for local submission. */
@@ -90,12 +82,6 @@ const WARNING_BOX = [
 
 /** Lines of transcript that one notice carries for each recipient. */
 const TRANSCRIPT_LINES_MAX = 30;
-const TEXT_BYTES_MAX = 800;
-
-/** One printable line of at most 800 characters, as Sendmail's %.800s. */
-function clean(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f]/g, "?").slice(0, TEXT_BYTES_MAX);
-}
 
 function shown(address: string): string {
   return /^[|/"<\\]/.test(address) ? clean(address) : `<${clean(address)}>`;
@@ -139,8 +125,8 @@ export function makeNotice(facts: NoticeFacts): Notice {
   lines.push(...part(facts.whole ? "message/rfc822" : "text/rfc822-headers"));
   return {
     header: header(facts, boundary),
-    before: Buffer.concat([wire(lines), wireHeader(facts), wire(facts.whole ? [""] : [])]),
-    after: wire(["", `--${boundary}--`, ""]),
+    before: Buffer.concat([wireLines(lines), wireHeader(facts), wireLines(facts.whole ? [""] : [])]),
+    after: wireLines(["", `--${boundary}--`, ""]),
   };
 }
 
@@ -158,24 +144,12 @@ function subject(facts: NoticeFacts): string {
 }
 
 function header(facts: NoticeFacts, boundary: string): Buffer {
-  const date = formatDate(facts.nowMs);
-  const stamp = new Date(facts.nowMs).toISOString().replace(/[-T:]/g, "").slice(0, 12);
-  const lines = [
-    "Received: from localhost (localhost)",
-    `\tby ${facts.hostName} (${facts.version}/${facts.version}) id ${facts.id};`,
-    `\t${date}`,
-    `Date: ${date}`,
-    `From: Mail Delivery Subsystem <${facts.from}>`,
-    `Message-Id: <${stamp}.${facts.id}@${facts.hostName}>`,
-    `To: <${clean(facts.to)}>`,
+  return letterHeader(facts, subject(facts), AUTO[facts.kind], [
     "MIME-Version: 1.0",
     "Content-Type: multipart/report; report-type=delivery-status;",
     `\tboundary="${boundary}"`,
     ...(facts.eightBit ? ["Content-Transfer-Encoding: 8bit"] : []),
-    `Subject: ${subject(facts)}`,
-    `Auto-Submitted: ${AUTO[facts.kind]}`,
-  ];
-  return Buffer.from(`${lines.join("\r\n")}\r\n`);
+  ]);
 }
 
 /** The part for people. */
@@ -294,11 +268,6 @@ function originalRecipient(orcpt: string): string {
   return semicolon < 0
     ? decodeXtext(orcpt)
     : `${orcpt.slice(0, semicolon)};${decodeXtext(orcpt.slice(semicolon + 1))}`;
-}
-
-/** CRLF lines with leading dots doubled. */
-function wire(lines: readonly string[]): Buffer {
-  return Buffer.from(lines.map((line) => `${line.startsWith(".") ? "." : ""}${line}\r\n`).join(""));
 }
 
 /** The original's header with its Return-Path, in wire form; it was accepted without stuffed dots. */

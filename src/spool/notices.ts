@@ -5,6 +5,7 @@
 import { err, type Lookup, ok, type Result } from "../base/result.ts";
 import { makeNotice, type NoticeFacts, type NoticeRecipient } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
+import { postmasterLetter } from "../mail/letter.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
@@ -211,6 +212,36 @@ export class Notices {
     log.line(4, `${entry.id}: ${notice.id}: ${KIND_WORDS[kind]}: ${logText(recipients)}`);
     log.line(5, fromLine(notice.id, envelope, noticeHeader, notice.place.bodyBytes));
     this.#deps.onAccepted(notice);
+    return true;
+  }
+
+  /** A letter to the postmaster about the gateway itself; true when it is durable, or nobody is to have it. */
+  async announce(subject: string, lines: readonly string[]): Promise<boolean> {
+    const { store, settings, names, clock, log } = this.#deps;
+    const to = settings.doubleBounce;
+    if (to === "") return true;
+    const id = store.newId();
+    const { hostName, version, mailerDaemon: from } = names;
+    const letter = postmasterLetter(
+      { id, to, from, hostName, version, nowMs: clock.wallMs() },
+      subject,
+      lines,
+    );
+    const envelope = noticeEnvelope("postmaster", to, null);
+    const { header } = letter;
+    const accepted = await store.accept({
+      id,
+      envelope,
+      header,
+      body: inMemory([letter.body]),
+      form: { eightBit: false, lineMax: 0 },
+    });
+    if (!accepted.ok) {
+      log.line(1, `a notice to ${to} cannot be stored: ${accepted.error.code}: ${subject}`);
+      return false;
+    }
+    log.line(4, `${id}: postmaster notify: ${subject}`);
+    this.#deps.onAccepted(accepted.value);
     return true;
   }
 

@@ -112,6 +112,7 @@ export class Spool implements Intake {
   readonly #schedule: Schedule;
   readonly #interactive: Interactive;
   readonly #host: DraftHost;
+  readonly #notices: Notices;
   readonly #committing = new Set<Promise<unknown>>();
   #started = false;
   #closed = false;
@@ -134,6 +135,7 @@ export class Spool implements Intake {
       log,
       onAccepted: (entry) => this.#fresh(entry),
     });
+    this.#notices = notices;
     this.#schedule = new Schedule({
       store,
       dispatcher: this.#dispatcher,
@@ -345,6 +347,11 @@ export class Spool implements Intake {
   flush(selectors: readonly Selector[] = []): Promise<RunReport> {
     this.#dispatcher.retryNow();
     return this.#schedule.run(selectors, true);
+  }
+
+  /** A letter to the postmaster about the gateway itself; false when it could not be stored. */
+  announce(subject: string, lines: readonly string[]): Promise<boolean> {
+    return this.#notices.announce(subject, lines);
   }
 
   /** Resolves when nothing is being tried any more (jobs without a daemon). */

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { found } from "../../src/base/result.ts";
 import { makeMailerNeeds } from "../../src/daemon/mailerneeds.ts";
 import { makeRouter } from "../../src/daemon/router.ts";
+import { SILENT_ALARM } from "../../src/deliver/refusals.ts";
 import { makeMailers } from "../../src/deliver/registry.ts";
 import { outcome } from "../../src/mail/outcome.ts";
 import { returnedOriginal } from "../../src/route/rewrite.ts";
@@ -39,6 +40,7 @@ function mailersOf({ site, config }: Opened, port: number): ReadonlyMap<string, 
     entropy: systemEntropy,
     log: silentLog,
     tls: null,
+    alarm: SILENT_ALARM,
     jail: tmpdir(),
     smrshDirectories: [],
   });

@@ -10,8 +10,11 @@ import { after, test } from "node:test";
 import { ABSENT, found, tempfail } from "../../../src/base/result.ts";
 import { parseAuthFile, parseAuthInfo, readAuthFile } from "../../../src/deliver/credentials.ts";
 import type { AuthInfo, SmtpNeeds, TlsNeeds } from "../../../src/deliver/needs.ts";
+import { Refusals, SILENT_ALARM } from "../../../src/deliver/refusals.ts";
 import type { ServerExchange } from "../../../src/sasl/mechanism.ts";
 import { clientMechanisms, MECHANISMS } from "../../../src/sasl/registry.ts";
+import { systemClock } from "../../../src/sys/clock.ts";
+import { silentLog } from "../../../src/sys/log.ts";
 import { loadClientTls } from "../../../src/tls/client.ts";
 import { attempt, host, options, rig } from "./attempt.ts";
 import { startDialog } from "./dialog.ts";
@@ -243,6 +246,12 @@ const JOE: AuthInfo = {
 function auth(info: AuthInfo | null = JOE): NonNullable<SmtpNeeds["auth"]> {
   return {
     info: () => (info === null ? ABSENT : found(info)),
+    refusals: new Refusals({
+      clock: systemClock,
+      log: silentLog,
+      alarm: SILENT_ALARM,
+      info: () => (info === null ? ABSENT : found(info)),
+    }),
     mechanisms: (ours, offered) =>
       clientMechanisms(ours, offered, { tls: true, plaintextWithoutTls: true, external: true }),
   };
@@ -267,7 +276,7 @@ test("the first mechanism of our list that the server has is used, with the init
   assert.equal(seen.commands[1]?.split(" ")[1], "LOGIN");
 });
 
-test("a refused mechanism is followed by the next; after the last mail goes on without", async () => {
+test("a refused mechanism is followed by the next; after the last mail waits, and the message is not shown to the host", async () => {
   const { outcomes, seen } = await run(
     {
       extensions: ["AUTH PLAIN LOGIN"],
@@ -275,11 +284,13 @@ test("a refused mechanism is followed by the next; after the last mail goes on w
     },
     { options: AUTH_OPTIONS, auth: auth() },
   );
-  assert.equal(outcomes[0]?.kind, "delivered");
+  assert.equal(outcomes[0]?.kind, "deferred");
+  assert.equal(outcomes[0]?.diagnostic, "535 5.7.8 no");
   assert.deepEqual(
     seen.commands.filter((c) => c.startsWith("AUTH")).map((c) => c.split(" ")[1]),
     ["LOGIN", "PLAIN"],
   );
+  assert.ok(!seen.commands.some((c) => c.startsWith("MAIL")));
 });
 
 test("a temporary failure of AUTH defers", async () => {

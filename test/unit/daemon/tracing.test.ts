@@ -11,6 +11,7 @@ import { type Recorded, recordedConnection } from "../../../src/daemon/recorder.
 import { makeRouter } from "../../../src/daemon/router.ts";
 import { formatTrace } from "../../../src/daemon/tracetext.ts";
 import { type TraceReport, traceDecision } from "../../../src/daemon/tracing.ts";
+import { SILENT_ALARM } from "../../../src/deliver/refusals.ts";
 import { makeMailers } from "../../../src/deliver/registry.ts";
 import { outcome } from "../../../src/mail/outcome.ts";
 import type { Site } from "../../../src/route/site.ts";
@@ -72,6 +73,7 @@ async function doneByQueue(over: Site, sender: string, recipient: string): Promi
     entropy: systemEntropy,
     log: silentLog,
     tls: null,
+    alarm: SILENT_ALARM,
     jail: "/nonexistent",
     smrshDirectories: [],
   });
