@@ -7,7 +7,7 @@ import { PEER_REPLY_LINE_BYTES_MAX, PEER_REPLY_LINES_MAX } from "../base/limits.
 export interface PeerReply {
   /** 200 to 599. */
   readonly code: number;
-  /** RFC 3463 code at the start of the text, "" when there is none or its class contradicts the code. */
+  /** RFC 3463 code at the start of the last line that has one, "" when there is none or its class contradicts the code. */
   readonly enhanced: string;
   /** Text of each line without the code; printable ASCII. */
   readonly lines: readonly string[];
@@ -74,7 +74,8 @@ export class ReplyParser {
     if (mark === DASH) return null;
     const lines = this.#lines;
     this.#lines = [];
-    const found = ENHANCED.exec(lines[0] ?? "");
+    // The last line has the last word: the lines before it may say something of their own.
+    const found = ENHANCED.exec(lines.at(-1) ?? "") ?? ENHANCED.exec(lines[0] ?? "");
     // 550 with 2.1.5 helps nobody: the three digits decide (RFC 2034 section 4).
     const enhanced = found !== null && Number(found[1]) === Math.trunc(code / 100) ? found[0] : "";
     emit({ code, enhanced, lines });

@@ -62,7 +62,7 @@ export class ProgMailer implements Mailer {
       const made = exited(plan.status, r.address);
       return {
         ...made,
-        diagnostic: `X-Unix; ${plan.status}`,
+        diagnostic: String(plan.status),
         transcript: [plan.message, ...made.transcript],
       };
     }

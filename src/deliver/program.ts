@@ -41,7 +41,7 @@ export function programOutcome(ran: Ran, address: string): Outcome {
       const made = exited(EX_TEMPFAIL, address);
       return {
         ...made,
-        diagnostic: `X-Unix; ${EX_TEMPFAIL}`,
+        diagnostic: String(EX_TEMPFAIL),
         transcript: [...outputLines(ran.output), `mailer died with signal ${ran.signal}`, ...made.transcript],
       };
     }
@@ -61,5 +61,5 @@ export function programOutcome(ran: Ran, address: string): Outcome {
 export function statusOutcome(status: number, said: readonly string[], address: string): Outcome {
   if (status === EX_OK) return outcome("delivered", "2.0.0", "Sent");
   const made = exited(status, address);
-  return { ...made, diagnostic: `X-Unix; ${status}`, transcript: [...said, ...made.transcript] };
+  return { ...made, diagnostic: String(status), transcript: [...said, ...made.transcript] };
 }

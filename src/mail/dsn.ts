@@ -122,7 +122,9 @@ export function makeNotice(facts: NoticeFacts): Notice {
   ];
   const lines = ["This is a MIME-encapsulated message", ...part("").slice(0), ...textPart(facts)];
   lines.push(...part("message/delivery-status"), ...statusPart(facts));
-  lines.push(...part(facts.whole ? "message/rfc822" : "text/rfc822-headers"));
+  // RFC 2045 6.4: the label of what is inside, as the outer header has it.
+  const label = facts.whole && facts.eightBit ? "\r\nContent-Transfer-Encoding: 8bit" : "";
+  lines.push(...part(`${facts.whole ? "message/rfc822" : "text/rfc822-headers"}${label}`));
   return {
     header: header(facts, boundary),
     before: Buffer.concat([wireLines(lines), wireHeader(facts), wireLines(facts.whole ? [""] : [])]),

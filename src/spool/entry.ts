@@ -34,6 +34,8 @@ export interface Delivery {
   /** Last enhanced status and words ("4.4.1", "Deferred: Connection refused by x."). */
   status: string;
   text: string;
+  /** Who said so; not stored. */
+  remote?: string;
 }
 
 /** The parts of a message that are read back when it is tried. */

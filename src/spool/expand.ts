@@ -77,7 +77,14 @@ async function expandOne(
       text: e.text,
     };
     const kind = e.permanent ? "failed" : "deferred";
-    out.push([draft, outcome(kind, e.status, e.text, { diagnostic: e.diagnostic })]);
+    out.push([
+      draft,
+      outcome(kind, e.status, e.text, {
+        // The address stands in its own field, and in the transcript.
+        diagnostic: e.diagnostic.replace(/<[^>]*>\.\.\. /, ""),
+        transcript: [e.diagnostic],
+      }),
+    ]);
   }
   if (routed.expanded === true && recipient.notify?.includes("SUCCESS") === true)
     out.push([{ ...base }, outcome("expanded", "2.0.0", "expanded by mailing list")]);

@@ -6,10 +6,11 @@ import { err, type Lookup, ok, type Result } from "../base/result.ts";
 import { makeNotice, type NoticeFacts, type NoticeRecipient } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { postmasterLetter } from "../mail/letter.ts";
-import type { Outcome } from "../mail/outcome.ts";
+import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
 import type { Content, Delivery, Entry } from "./entry.ts";
+import { UNROUTED } from "./expand.ts";
 import type { Body } from "./mailer.ts";
 import { inMemory, Originals } from "./original.ts";
 import { ageFor, type Settings } from "./settings.ts";
@@ -71,7 +72,11 @@ function toRecipient(report: Report, action: NoticeRecipient["action"]): NoticeR
     action,
     status: action === "delayed" ? o.status.replace(/^[25]/, "4") : o.status,
     diagnostic: o.diagnostic,
-    diagnosticType: o.remote !== "" || /^[2-5]\d\d\b/.test(o.diagnostic) ? "SMTP" : "X-Unix",
+    // What our own tables and aliases say is of the local mailer, as in Sendmail; a reply of a table of ours (error:) is SMTP's.
+    diagnosticType:
+      o.remote !== "" || (delivery.mailer !== UNROUTED && /^[2-5]\d\d\b/.test(o.diagnostic))
+        ? "SMTP"
+        : "X-Unix",
     remote: o.remote,
     transcript: o.transcript.length > 0 ? o.transcript : [`<${delivery.address}>... ${o.text}`],
   };
@@ -155,7 +160,10 @@ export class Notices {
     const late = waiting.filter((d) => wants(d, "DELAY"));
     if (late.length === 0) return true;
     const recipients = late.map((delivery) =>
-      toRecipient({ delivery, outcome: lateOutcome(delivery) }, "delayed"),
+      toRecipient(
+        { delivery, outcome: lastAnswer(delivery, "deferred", delivery.status || "4.4.7") },
+        "delayed",
+      ),
     );
     const { log } = this.#deps;
     log.line(
@@ -312,15 +320,24 @@ function actionOf(report: Report): NoticeRecipient["action"] {
   return report.outcome.remote === "" ? "delivered" : "relayed";
 }
 
-function lateOutcome(delivery: Delivery): Outcome {
-  return {
-    kind: "deferred",
-    status: delivery.status === "" ? "4.4.7" : delivery.status,
-    text: delivery.text,
-    diagnostic: "",
-    remote: "",
-    transcript: [`<${delivery.address}>... ${delivery.text}`],
-  };
+/** A reply of the next hop in the words of a deferral: behind "Deferred: ", or behind what was made of it. */
+const ANSWER = /: ([45]\d\d(?: .*)?)$/;
+
+/**
+ * The last answer about a delivery that still waits, as a warning or the notice of its end tells it. Queues keep the words and, since the
+ * last start, who said them.
+ */
+export function lastAnswer(delivery: Delivery, kind: "deferred" | "failed", status: string): Outcome {
+  const { text, address } = delivery;
+  const diagnostic = ANSWER.exec(text)?.[1] ?? "";
+  const remote = delivery.remote ?? "";
+  const said =
+    remote === "" || diagnostic === "" ? [] : [`... while talking to ${remote}:`, `<<< ${diagnostic}`];
+  return outcome(kind, status, text, {
+    diagnostic,
+    remote,
+    transcript: [...said, `<${address}>... ${text}`],
+  });
 }
 
 function clientOf(envelope: Envelope): string {

@@ -3,14 +3,14 @@
 
 import { ATTEMPT_RECIPIENTS_MAX } from "../base/limits.ts";
 import type { Lookup } from "../base/result.ts";
-import { type Outcome, outcome } from "../mail/outcome.ts";
+import type { Outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
 import { Deadlines, isOverdue } from "./deadline.ts";
 import type { DeadHosts, Dispatcher, Group, GroupResult } from "./dispatch.ts";
 import { type Content, type Delivery, type Entry, priorityOf } from "./entry.ts";
 import { expandEntry, UNROUTED } from "./expand.ts";
-import type { Notices, Report } from "./notices.ts";
+import { lastAnswer, type Notices, type Report } from "./notices.ts";
 import type { Router } from "./router.ts";
 import { type Selector, selects } from "./selector.ts";
 import { ageFor, type Settings } from "./settings.ts";
@@ -288,6 +288,7 @@ export class Schedule {
     if (delivery.text !== result.text || result.kind !== "deferred") entry.changed.push(delivery.index);
     delivery.status = result.status;
     delivery.text = result.text;
+    if (result.remote !== "") delivery.remote = result.remote;
     this.#deps.onOutcome(entry, delivery, result);
     // A failure stays "waiting" until whoever must know of it has been told durably.
     if (result.kind === "failed") reports.push({ delivery, outcome: result });
@@ -402,22 +403,16 @@ export class Schedule {
     const age = entry.lastTryMs - entry.arrivedSpoolMs;
     if (isOverdue(entry, entry.lastTryMs)) {
       for (const delivery of left) {
-        const transcript = [`<${delivery.address}>... Delivery time expired`, delivery.text];
-        reports.push({
-          delivery,
-          outcome: outcome("failed", "5.4.7", "Delivery time expired", { transcript }),
-        });
+        const last = lastAnswer(delivery, "failed", "5.4.7");
+        const transcript = [...last.transcript, `<${delivery.address}>... Delivery time expired`];
+        reports.push({ delivery, outcome: { ...last, text: "Delivery time expired", transcript } });
       }
       return;
     }
     const limit = ageFor(settings.returnMs, entry.urgency);
     if (limit <= 0 || age < limit) return;
     for (const delivery of left) {
-      const result = outcome("failed", "4.4.7", delivery.text, {
-        diagnostic: "",
-        transcript: [delivery.text],
-      });
-      reports.push({ delivery, outcome: result, expiredMs: limit });
+      reports.push({ delivery, outcome: lastAnswer(delivery, "failed", "4.4.7"), expiredMs: limit });
     }
   }
 

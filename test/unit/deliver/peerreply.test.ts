@@ -35,6 +35,16 @@ const TABLE: { name: string; text: string; replies: [number, string, string[]][]
   },
   { name: "the last line's code counts", text: "450-a\r\n550 b\r\n", replies: [[550, "", ["a", "b"]]] },
   {
+    name: "the last line's enhanced code counts",
+    text: "550-2.0.0 almost\r\n550 5.7.1 no\r\n",
+    replies: [[550, "5.7.1", ["2.0.0 almost", "5.7.1 no"]]],
+  },
+  {
+    name: "the first line's enhanced code counts when the last has none",
+    text: "550-5.7.1 no\r\n550 see our page\r\n",
+    replies: [[550, "5.7.1", ["5.7.1 no", "see our page"]]],
+  },
+  {
     name: "two replies",
     text: "250 a\r\n354 b\r\n",
     replies: [

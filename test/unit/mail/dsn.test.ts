@@ -227,3 +227,15 @@ test("Python's email package reads a notice as a multipart/report with its three
     "['text/plain', 'message/delivery-status', 'message/rfc822']\ndns; gw.example | failed | 5.1.1\n",
   );
 });
+
+test("a returned original with 8-bit text is labelled where it stands and on the outside", () => {
+  for (const [whole, eightBit, expected] of [
+    [true, true, "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nReturn-Path:"],
+    [true, false, "Content-Type: message/rfc822\r\n\r\nReturn-Path:"],
+    [false, false, "Content-Type: text/rfc822-headers\r\n\r\nReturn-Path:"],
+  ] as const) {
+    const { header, body } = textOf({ ...FACTS, whole, eightBit });
+    assert.ok(body.includes(expected), body);
+    assert.equal(header.includes("Content-Transfer-Encoding: 8bit"), eightBit);
+  }
+});

@@ -274,6 +274,33 @@ test("a message is warned of once after queuewarn and returned after queuereturn
   assert.equal(w.spool.list().length, 0);
 });
 
+test("warning and last notice tell what the next hop said last", async () => {
+  const w = await world({}, HOUR);
+  w.otherwise = BUSY;
+  w.answers.set("joe", SENT);
+  await w.send("amy@example.net");
+  await w.clock.pass(3 * HOUR + MINUTE);
+  await w.clock.pass(6 * DAY);
+  assert.equal(w.sent.length, 2);
+  for (const [nth, status] of [
+    [0, "4\\.3\\.2"],
+    [1, "4\\.4\\.7"],
+  ] as const) {
+    const body = w.sent[nth]?.body ?? "";
+    assert.match(
+      body,
+      new RegExp(
+        `Status: ${status}\r\nRemote-MTA: DNS; mx\\.example\r\nDiagnostic-Code: SMTP; 451 4\\.3\\.2 try later\r\n`,
+      ),
+    );
+    assert.match(body, /\(reason: 451 4\.3\.2 try later\)/);
+    assert.match(
+      body,
+      /\.\.\. while talking to mx\.example:\r\n<<< 451 4\.3\.2 try later\r\n<amy@example\.net>\.\.\. Deferred: 451/,
+    );
+  }
+});
+
 test("urgent mail is returned earlier, bulk mail is not warned of", async () => {
   const w = await world({}, HOUR);
   w.otherwise = BUSY;
