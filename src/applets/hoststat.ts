@@ -2,7 +2,7 @@
 // Sendmail's names and columns; the daemon knows, the applet prints.
 
 import { parseCommandLine } from "../daemon/commandline.ts";
-import { prepareJob } from "../daemon/commands.ts";
+import { withJob } from "../daemon/commands.ts";
 import { MODES } from "../daemon/modes.ts";
 import { type Applet, EX } from "./applet.ts";
 
@@ -13,13 +13,13 @@ export const hoststat: Applet = {
        purgestat [-C CONFIG]
 
 hoststat prints a line for each host that mail was offered to: its name, how long ago, and what came of
-it. purgestat forgets all of them. The daemon keeps this in memory (and in its state folder): without a
-daemon nothing is known and nothing is printed.
+it. purgestat forgets all of them. The daemon keeps this in memory and in its state folder, where it is
+read when no daemon runs.
 
   -C CONFIG      a sendmail.mc, a compiled sendmail.cf, or a folder (default /etc/mail)
   -v             longer results
 
-exit status: 0; 75 the daemon cannot be asked; 78 the configuration is wrong.
+exit status: 0; 75 it cannot be asked now; 78 the configuration is wrong.
 `,
   async run(args, io, name) {
     const line = parseCommandLine(name === "purgestat" ? "purgestat" : "hoststat", args);
@@ -27,11 +27,12 @@ exit status: 0; 75 the daemon cannot be asked; 78 the configuration is wrong.
       io.err(`${line.error}\n`);
       return EX.USAGE;
     }
-    const job = prepareJob(line.value, io.environment);
-    if (!job.ok) {
-      io.err(`${job.error.lines.join("\n")}\n`);
-      return job.error.exit;
-    }
-    return (await MODES.get(line.value.mode)?.(job.value, line.value, io)) ?? EX.USAGE;
+    const { value } = line;
+    return withJob(
+      value,
+      io.environment,
+      io.err,
+      async (job) => (await MODES.get(value.mode)?.(job, value, io)) ?? EX.USAGE,
+    );
   },
 };

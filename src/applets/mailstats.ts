@@ -2,7 +2,7 @@
 // Options and exit statuses are those of Sendmail's mailstats where they make sense without a file.
 
 import { parseCommandLine } from "../daemon/commandline.ts";
-import { ask, callErrorText, prepareJob } from "../daemon/commands.ts";
+import { ask, withJob } from "../daemon/commands.ts";
 import { formatMailStats, type MailStats } from "../daemon/hostlisting.ts";
 import { type Applet, EX } from "./applet.ts";
 
@@ -21,7 +21,7 @@ counts connections from clients and those that were refused.
   -f FILE, -c    accepted: the counts are the daemon's, not a file's
   --json         for programs
 
-exit status: 0; 64 usage; 66 no daemon runs, so there are no counts; 78 the configuration is wrong.
+exit status: 0; 64 usage; 75 it cannot be asked now; 78 the configuration is wrong.
 `,
   async run(args, io) {
     let program = false;
@@ -45,23 +45,20 @@ exit status: 0; 64 usage; 66 no daemon runs, so there are no counts; 78 the conf
       io.err(`${line.error}\n`);
       return EX.USAGE;
     }
-    const job = prepareJob(line.value, io.environment);
-    if (!job.ok) {
-      io.err(`${job.error.lines.join("\n")}\n`);
-      return job.error.exit;
-    }
-    const asked = await ask(job.value, { verb: "counters" });
-    if (!asked.ok) {
-      io.err(`mailstats: ${callErrorText(asked.error, job.value)}\n`);
-      return asked.error.kind === "no-daemon" ? EX.NOINPUT : EX.TEMPFAIL;
-    }
-    // The daemon of this version answers counters with one object.
-    const [stats] = asked.value as [MailStats];
-    io.out(
-      args.includes("--json")
-        ? `${JSON.stringify(stats)}\n`
-        : formatMailStats(stats, program, names && !program),
-    );
-    return EX.OK;
+    return withJob(line.value, io.environment, io.err, async (job) => {
+      const asked = await ask(job, { verb: "counters" });
+      if (!asked.ok) {
+        io.err(`mailstats: ${asked.error}\n`);
+        return EX.TEMPFAIL;
+      }
+      // counters is answered with one object.
+      const [stats] = asked.value as [MailStats];
+      io.out(
+        args.includes("--json")
+          ? `${JSON.stringify(stats)}\n`
+          : formatMailStats(stats, program, names && !program),
+      );
+      return EX.OK;
+    });
   },
 };

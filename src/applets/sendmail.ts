@@ -5,15 +5,13 @@ import type { Result } from "../base/result.ts";
 import { type CommandLine, parseCommandLine } from "../daemon/commandline.ts";
 import {
   ask,
-  callErrorText,
   deliver,
   type Job,
   loginName,
-  prepareJob,
   queueEntries,
-  runQueue,
   speakSmtp,
   startDaemon,
+  withJob,
 } from "../daemon/commands.ts";
 import { identityText, wantsIdentity } from "../daemon/identity.ts";
 import { formatMailq } from "../daemon/listing.ts";
@@ -51,7 +49,6 @@ async function deliverInput(job: Job, line: CommandLine, io: Io): Promise<number
   }
   const answer = await deliver(
     job,
-    line,
     {
       sender: line.sender ?? "",
       fullName: line.fullName,
@@ -103,16 +100,24 @@ async function queue(job: Job, line: CommandLine, io: Io): Promise<number> {
   if (reason !== null) {
     const verb = reason === "" ? "release" : "hold";
     const done = await ask(job, { verb, selectors, quarantined: quarantined || reason === "", reason });
-    if (done.ok) return EX.OK;
-    io.err(`${callErrorText(done.error, job)}\n`);
-    return EX.TEMPFAIL;
+    return report(done, io);
   }
-  return report(await runQueue(job, { verb: "flush", selectors, quarantined }), io);
+  return report(await ask(job, { verb: "flush", selectors, quarantined }), io);
 }
 
-function report(done: Result<true>, io: Io): number {
+function report(done: Result<unknown>, io: Io): number {
   if (!done.ok) io.err(`${done.error}\n`);
   return done.ok ? EX.OK : EX.TEMPFAIL;
+}
+
+async function inMode(job: Job, line: CommandLine, args: readonly string[], io: Io): Promise<number> {
+  if (wantsIdentity(line.debug)) io.out(identityText(job));
+  if (line.mode === "daemon") return startDaemon(job, args, (text) => io.err(`${text}\n`));
+  if (line.mode === "list") return list(job, line, io);
+  if (line.mode === "queue") return queue(job, line, io);
+  if (line.mode === "stdio") return report(await speakSmtp(job, io.stdin, io.outBytes), io);
+  if (line.mode === "deliver") return deliverInput(job, line, io);
+  return (await MODES.get(line.mode)?.(job, line, io)) ?? EX.USAGE;
 }
 
 export const sendmail: Applet = {
@@ -129,17 +134,6 @@ export const sendmail: Applet = {
     const persistent = line.mode === "queue" && (line.queueIntervalMs ?? 0) > 0;
     if (line.mode === "foreground" || persistent)
       return runDaemon(line, io.environment, [name, ...args].join(" "));
-    const job = prepareJob(line, io.environment);
-    if (!job.ok) {
-      for (const text of job.error.lines) io.err(`${text}\n`);
-      return job.error.exit;
-    }
-    if (wantsIdentity(line.debug)) io.out(identityText(job.value));
-    if (line.mode === "daemon") return startDaemon(job.value, args, (text) => io.err(`${text}\n`));
-    if (line.mode === "list") return list(job.value, line, io);
-    if (line.mode === "queue") return queue(job.value, line, io);
-    if (line.mode === "stdio") return report(await speakSmtp(job.value, io.stdin, io.outBytes), io);
-    if (line.mode === "deliver") return deliverInput(job.value, line, io);
-    return (await MODES.get(line.mode)?.(job.value, line, io)) ?? EX.USAGE;
+    return withJob(line, io.environment, io.err, (job) => inMode(job, line, args, io));
   },
 };

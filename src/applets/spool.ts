@@ -2,7 +2,7 @@
 // The work is in daemon/spooljob.ts.
 
 import { parseCommandLine } from "../daemon/commandline.ts";
-import { prepareJob } from "../daemon/commands.ts";
+import { withJob } from "../daemon/commands.ts";
 import { SPOOL_VERBS, spoolJob } from "../daemon/spooljob.ts";
 import { type Applet, EX } from "./applet.ts";
 
@@ -29,34 +29,45 @@ hold, release, delete and requeue want ids or a selector; --all means every mess
   -O NAME=VALUE  set an option, as sendmail does
   --json         for programs
 
-Without a running daemon list, show and verify read the queue themselves; the others need the daemon.
+Without a running daemon the command works on the queue itself.
 
-exit status: 0; 67 no such message; 75 no daemon, or it cannot be asked now; 64 usage; 78 configuration.
+exit status: 0; 67 no such message; 75 it cannot be asked now; 64 usage; 78 configuration.
 `;
+
+/** Ids and options may stand in any order here, as nothing of it comes from strangers. */
+function wordsOf(args: readonly string[]): {
+  readonly json: boolean;
+  readonly all: boolean;
+  readonly options: readonly string[];
+  readonly names: readonly string[];
+} {
+  const options: string[] = [];
+  const names: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const word = args[i] ?? "";
+    if (word === "-C" || word === "-O") options.push(word, args[++i] ?? "");
+    else if (word === "-Q") options.push("-Qheld by the administrator");
+    else if (!word.startsWith("-")) names.push(word);
+    else if (word !== "--json" && word !== "--all") options.push(word);
+  }
+  return { json: args.includes("--json"), all: args.includes("--all"), options, names };
+}
 
 export const spool: Applet = {
   names: ["spool"],
   summary: "list, show, hold, release, delete messages of the queue",
   help,
   async run(args, io) {
-    const json = args.includes("--json");
-    const all = args.includes("--all");
-    const line = parseCommandLine(
-      "sendmail",
-      args
-        .filter((a) => a !== "--json" && a !== "--all")
-        .map((a) => (a === "-Q" ? "-Qheld by the administrator" : a)),
-    );
-    const [command = "", ...names] = line.ok ? line.value.recipients : [];
+    const { json, all, options, names: words } = wordsOf(args);
+    const line = parseCommandLine("sendmail", options);
+    const [command = "", ...names] = words;
     if (!line.ok || !SPOOL_VERBS.has(command)) {
       io.err(line.ok ? help : `${line.error}\n`);
       return EX.USAGE;
     }
-    const job = prepareJob(line.value, io.environment);
-    if (!job.ok) {
-      io.err(`${job.error.lines.join("\n")}\n`);
-      return job.error.exit;
-    }
-    return spoolJob(job.value, { command, names, all, json, line: line.value }, io);
+    const { value } = line;
+    return withJob(value, io.environment, io.err, (job) =>
+      spoolJob(job, { command, names, all, json, line: value }, io),
+    );
   },
 };

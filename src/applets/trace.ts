@@ -2,7 +2,7 @@
 // Nothing here decides: the report is printed as text or JSON.
 
 import { parseCommandLine } from "../daemon/commandline.ts";
-import { prepareJob } from "../daemon/commands.ts";
+import { withJob } from "../daemon/commands.ts";
 import { messageLife, traceHere } from "../daemon/tracejob.ts";
 import { formatHistory, formatTrace, timeText } from "../daemon/tracetext.ts";
 import { type Applet, EX, type Io } from "./applet.ts";
@@ -62,26 +62,23 @@ export const trace: Applet = {
       io.err(help);
       return EX.USAGE;
     }
-    const job = prepareJob(line.value, io.environment);
-    if (!job.ok) {
-      io.err(`${job.error.lines.join("\n")}\n`);
-      return job.error.exit;
-    }
     const [client = "", sender = "", recipient = ""] = rest;
-    if (rest.length === 2) return life(await messageLife(job.value, sender), json, io);
-    const report = await traceHere(job.value, {
-      client: client === "-" || client === "local" ? "" : client,
-      sender: bare(sender),
-      recipient: bare(recipient),
-      helo,
+    return withJob(line.value, io.environment, io.err, async (job) => {
+      if (rest.length === 2) return life(await messageLife(job, sender), json, io);
+      const report = await traceHere(job, {
+        client: client === "-" || client === "local" ? "" : client,
+        sender: bare(sender),
+        recipient: bare(recipient),
+        helo,
+      });
+      if (!report.ok) {
+        io.err(`${report.error}\n`);
+        return EX.OSERR;
+      }
+      io.out(json ? `${JSON.stringify(report.value)}\n` : formatTrace(report.value));
+      if (report.value.accepted) return EX.OK;
+      return report.value.temporary ? EX.TEMPFAIL : EX.UNAVAILABLE;
     });
-    if (!report.ok) {
-      io.err(`${report.error}\n`);
-      return EX.OSERR;
-    }
-    io.out(json ? `${JSON.stringify(report.value)}\n` : formatTrace(report.value));
-    if (report.value.accepted) return EX.OK;
-    return report.value.temporary ? EX.TEMPFAIL : EX.UNAVAILABLE;
   },
 };
 

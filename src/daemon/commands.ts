@@ -1,100 +1,111 @@
 // What `sendmail` does besides being a daemon: deliver from standard input, list and run the queue, host status. A running daemon is
-// asked over the control socket; without one the same gateway is put together here, under the queue's lock, for one job.
+// asked over the control socket; without one the same gateway answers in this process (here.ts). No command knows which it was.
 
 import { notInBuild } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { type CallError, callDaemon, talkSmtp } from "../control/client.ts";
 import type { Call, Submission, SubmitAnswer } from "../control/protocol.ts";
 import type { QueueEntry } from "../spool/spool.ts";
-import { startInBackground } from "../sys/background.ts";
+import { SYSLOG_VARIABLE, startInBackground } from "../sys/background.ts";
 import { sleep, systemClock } from "../sys/clock.ts";
 import { makeDuplex } from "../sys/duplex.ts";
-import { systemEntropy } from "../sys/entropy.ts";
 import { PasswdFile } from "../sys/identity.ts";
-import { becomeUser, currentUser } from "../sys/process.ts";
+import type { Log } from "../sys/log.ts";
+import { currentUser } from "../sys/process.ts";
 import type { CommandLine } from "./commandline.ts";
 import { type Folders, foldersOf } from "./folders.ts";
-import { Gateway } from "./gateway.ts";
+import { type Here, openHere } from "./here.ts";
 import { type NotReady, type Ready, readyConfiguration } from "./load.ts";
-import { confine, isRoot, parseUser, prepareFolders } from "./privileges.ts";
 import { SERVERS } from "./registry.ts";
-import { localOrigin, makeLog } from "./run.ts";
-import { thisMachine } from "./site.ts";
-import { submit } from "./submission.ts";
-
-/** What a job without daemon waits for deliveries to end. */
-const JOB_GRACE_MS = 60_000;
+import { makeLog } from "./run.ts";
 
 export interface Job {
   readonly ready: Ready;
   readonly folders: Folders;
   readonly environment: ReadonlyMap<string, string>;
+  readonly line: CommandLine;
+  /** Where no daemon answered: the gateway of this process. */
+  here: Promise<Result<Here>> | null;
 }
 
-export function prepareJob(
+/** Ends what a job has begun in this process: its deliveries are waited for. */
+export async function endJob(job: Job): Promise<void> {
+  const here = await job.here;
+  if (here?.ok) await here.value.close();
+}
+
+/** Does `work` with what the words of a command mean; the lines of a configuration that is refused are said. The exit status. */
+export async function withJob(
   line: CommandLine,
   environment: ReadonlyMap<string, string>,
-): Result<Job, NotReady> {
+  say: (text: string) => void,
+  work: (job: Job) => Promise<number>,
+): Promise<number> {
+  const job = prepareJob(line, environment);
+  if (!job.ok) {
+    for (const text of job.error.lines) say(`${text}\n`);
+    return job.error.exit;
+  }
+  try {
+    return await work(job.value);
+  } finally {
+    await endJob(job.value);
+  }
+}
+
+function prepareJob(line: CommandLine, environment: ReadonlyMap<string, string>): Result<Job, NotReady> {
   const ready = readyConfiguration(line.configuration, line.options);
   if (!ready.ok) return ready;
-  return ok({ ready: ready.value, folders: foldersOf(ready.value.configuration.options), environment });
+  return ok({
+    ready: ready.value,
+    folders: foldersOf(ready.value.configuration.options),
+    environment,
+    line,
+    here: null,
+  });
 }
 
-/** One call to the daemon of this configuration. */
-export function ask(
-  job: Job,
-  call: Call,
-  data?: AsyncIterable<Buffer>,
-): Promise<Result<unknown[], CallError>> {
-  return callDaemon(job.folders.controlSocket, call, data);
+/**
+ * Asks the daemon of this configuration; without one the same table of answers is asked in this process. The value is what the answer
+ * says, joined; the error a line for people.
+ */
+export async function ask(job: Job, call: Call): Promise<Result<unknown[], string>> {
+  const asked = job.here === null ? await callDaemon(job.folders.controlSocket, call) : noDaemon;
+  if (asked.ok) return asked;
+  if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
+  const here = await hereOf(job);
+  if (!here.ok) return here;
+  const answered = await here.value.handlers.answer(call);
+  if (!answered.ok) return answered;
+  // As it comes over the socket: the elements of a list, or one value.
+  return ok(Array.isArray(answered.value) ? answered.value : [answered.value ?? null]);
 }
 
-export function callErrorText(error: CallError, job: Job): string {
+const noDaemon: Result<never, CallError> = err({ kind: "no-daemon" });
+
+/** The gateway of this process, opened once for all questions of a job. */
+function hereOf(job: Job): Promise<Result<Here>> {
+  const { ready, folders, environment, line } = job;
+  const tag = line.syslogTag === "" ? "sendmail" : line.syslogTag;
+  job.here ??= openHere(ready, folders, environment, jobLog(job, tag));
+  return job.here;
+}
+
+/** The log of a job is the system's; on standard error only when it was asked for, or what a queue run did. */
+function jobLog({ line, ready, environment }: Job, tag: string): Log {
+  const shown = line.verbose || line.mode === "queue";
+  return makeLog(
+    shown || environment.has(SYSLOG_VARIABLE) ? ready.configuration.options.LogLevel : -1,
+    environment,
+    tag,
+  );
+}
+
+function callErrorText(error: CallError, job: Job): string {
   if (error.kind === "no-daemon") return `no daemon runs (${job.folders.controlSocket})`;
   if (error.kind === "denied")
     return `${job.folders.controlSocket}: permission denied; be root or in the group mail`;
   return error.message;
-}
-
-/** Puts a gateway together for one piece of work on the queue, then closes it. A daemon that holds the queue is an error. */
-export async function withoutDaemon<T>(
-  job: Job,
-  quiet: boolean,
-  work: (gateway: Gateway) => Promise<T>,
-): Promise<Result<T>> {
-  const { ready, folders } = job;
-  const { options } = ready.configuration;
-  const machine = thisMachine(ready.found, job.environment);
-  const user = isRoot()
-    ? parseUser(options.RunAsUser === "" ? options.DefaultUser : options.RunAsUser, machine.passwdFile)
-    : null;
-  if (user !== null && !user.ok) return user;
-  const made = prepareFolders(folders, user?.value ?? null);
-  if (!made.ok) return made;
-  const gateway = Gateway.make(ready, {
-    clock: systemClock,
-    entropy: systemEntropy,
-    log: makeLog(quiet ? -1 : options.LogLevel),
-    machine,
-    folders,
-    uid: user?.value.uid ?? -1,
-    certificateFiles: new Map(),
-  });
-  if (!gateway.ok) return gateway;
-  // For good: programs that a job starts must not find root in reserve.
-  const jailed = confine(folders, gateway.value.around.log);
-  if (!jailed.ok) return jailed;
-  if (user !== null) {
-    const dropped = becomeUser(user.value.uid, user.value.gid);
-    if (!dropped.ok) return dropped;
-  }
-  const opened = await gateway.value.openSpool();
-  if (!opened.ok) return err(`${folders.queue}: ${opened.error}`);
-  try {
-    return ok(await work(gateway.value));
-  } finally {
-    await gateway.value.close(JOB_GRACE_MS);
-  }
 }
 
 /** Who runs this: the login for the envelope sender. */
@@ -103,54 +114,25 @@ export function loginName(passwdFile = "/etc/passwd"): string {
   return account.kind === "found" ? account.value.name : `uid${currentUser().uid}`;
 }
 
-/** Submits a message; deferred deliveries of a job without daemon stay in the queue. */
+/** Submits a message: its deliveries are the daemon's, or those of this process until endJob(). */
 export async function deliver(
   job: Job,
-  line: CommandLine,
   submission: Submission,
   input: AsyncIterable<Buffer>,
 ): Promise<SubmitAnswer> {
-  const asked = await ask(job, { verb: "submit", submit: submission }, input);
+  const asked = await callDaemon(job.folders.controlSocket, { verb: "submit", submit: submission }, input);
   if (asked.ok) return asked.value[0] as SubmitAnswer;
-  if (asked.error.kind !== "no-daemon")
-    return { id: "", status: 75, messages: [callErrorText(asked.error, job)] };
-  const done = await withoutDaemon(job, !line.verbose, async (gateway) => {
-    const { spool } = gateway;
-    if (spool === null) return { id: "", status: 75, messages: ["the queue cannot be used"] };
-    const mode = gateway.configuration.options.DeliveryMode;
-    if (mode !== "queueonly" && mode !== "deferred") spool.start(0);
-    const answer = await submit({ site: gateway.site, intake: spool, clock: systemClock }, submission, input);
-    await spool.idle();
-    return answer;
-  });
-  return done.ok ? done.value : { id: "", status: 75, messages: [done.error] };
+  const failed = (text: string): SubmitAnswer => ({ id: "", status: 75, messages: [text] });
+  if (asked.error.kind !== "no-daemon") return failed(callErrorText(asked.error, job));
+  const here = await hereOf(job);
+  return here.ok ? here.value.handlers.submit(submission, input) : failed(here.error);
 }
 
-/** The queue's entries: from the daemon, or read from the queue itself. */
+/** The queue's entries that the call means. */
 export async function queueEntries(job: Job, call: Call): Promise<Result<readonly QueueEntry[]>> {
   const asked = await ask(job, call);
-  // The daemon of this version answers mailq with entries.
-  if (asked.ok) return ok(asked.value as QueueEntry[]);
-  if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
-  return withoutDaemon(job, true, async (gateway) => {
-    const selectors = (call.selectors ?? []).map((s) => ({ kind: s.field, text: s.text, negate: s.negate }));
-    return gateway.spool?.list(selectors) ?? [];
-  });
-}
-
-/** Runs the queue once over what the selectors mean; waits until it is through. */
-export async function runQueue(job: Job, call: Call): Promise<Result<true>> {
-  const asked = await ask(job, call);
-  if (asked.ok) return ok(true);
-  if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
-  const done = await withoutDaemon(job, false, async (gateway) => {
-    gateway.spool?.start(0);
-    await gateway.spool?.idle();
-    await gateway.spool?.flush(
-      (call.selectors ?? []).map((s) => ({ kind: s.field, text: s.text, negate: s.negate })),
-    );
-  });
-  return done.ok ? ok(true) : done;
+  // mailq is answered with entries.
+  return asked.ok ? ok(asked.value as QueueEntry[]) : asked;
 }
 
 /** SMTP on standard input and output (-bs): with the daemon's queue when it runs, else with the queue itself. */
@@ -159,27 +141,24 @@ export async function speakSmtp(
   input: AsyncIterable<Buffer>,
   output: (bytes: Buffer) => void,
 ): Promise<Result<true>> {
-  const [makeSmtpd] = SERVERS;
-  if (makeSmtpd === undefined) return err(notInBuild("SMTP on standard input (-bs)"));
+  if (SERVERS[0] === undefined) return err(notInBuild("SMTP on standard input (-bs)"));
   const user = loginName();
   const asked = await talkSmtp(job.folders.controlSocket, user, input, output);
   if (asked.ok) return asked;
   if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
-  const done = await withoutDaemon(job, true, async (gateway) => {
-    gateway.spool?.start(0);
-    const ends = makeDuplex(
-      async (bytes) => output(bytes),
-      () => undefined,
-    );
-    const over = makeSmtpd(gateway.service()).serve(ends.stream, localOrigin(user));
-    const pump = (async () => {
-      for await (const chunk of input) ends.push(chunk);
-      ends.push(null);
-    })();
-    await Promise.race([over, pump.then(() => over)]);
-    await gateway.spool?.idle();
-  });
-  return done.ok ? ok(true) : done;
+  const here = await hereOf(job);
+  if (!here.ok) return here;
+  const ends = makeDuplex(
+    async (bytes) => output(bytes),
+    () => undefined,
+  );
+  const over = here.value.handlers.session(ends.stream, user);
+  const pump = (async () => {
+    for await (const chunk of input) ends.push(chunk);
+    ends.push(null);
+  })();
+  await Promise.race([over, pump.then(() => over)]);
+  return ok(true);
 }
 
 /** Milliseconds that a daemon in the background gets to serve. */
@@ -194,7 +173,7 @@ export async function startDaemon(
   const background = startInBackground(args.map((word) => (word === "-bd" ? "-bD" : word)));
   const end = systemClock.monotonicMs() + BACKGROUND_START_MS_MAX;
   while (background.status() === null && systemClock.monotonicMs() < end) {
-    const answer = await ask(job, { verb: "status" });
+    const answer = await callDaemon(job.folders.controlSocket, { verb: "status" });
     // "denied" also says that somebody listens there.
     if (answer.ok || answer.error.kind !== "no-daemon") {
       background.leave();

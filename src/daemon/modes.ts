@@ -7,12 +7,12 @@ import { aliasSpec } from "../map/aliases.ts";
 import { asText } from "../map/bytestring.ts";
 import { buildAliases } from "../map/newaliases.ts";
 import { ownNames } from "../prepare/tables.ts";
-import type { QueueEntry, SpoolFigures } from "../spool/spool.ts";
+import type { SpoolFigures } from "../spool/spool.ts";
 import { systemClock } from "../sys/clock.ts";
 import { systemDisk } from "../sys/disk.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import type { CommandLine } from "./commandline.ts";
-import { ask, callErrorText, type Job, queueEntries } from "./commands.ts";
+import { ask, type Job } from "./commands.ts";
 import { formatHostStatus } from "./hostlisting.ts";
 import { ADDRESS_TESTERS } from "./registry.ts";
 import { openSiteHere, resolverFor, thisMachine } from "./site.ts";
@@ -74,34 +74,25 @@ async function aliases(job: Job, _line: CommandLine, io: ModeIo): Promise<number
 
 async function hostStatus(job: Job, line: CommandLine, io: ModeIo): Promise<number> {
   const asked = await ask(job, { verb: "hoststat" });
-  // Without a daemon nothing is known of hosts, as with Sendmail and an empty HostStatusDirectory.
-  if (!asked.ok && asked.error.kind === "no-daemon") return EX_OK;
-  if (!asked.ok) return failed(callErrorText(asked.error, job), io);
-  // The daemon of this version answers hoststat with entries.
+  if (!asked.ok) return failed(asked.error, io);
+  // hoststat is answered with entries.
   io.out(formatHostStatus(asked.value as HostEntry[], systemClock.wallMs(), line.verbose));
   return EX_OK;
 }
 
 async function purge(job: Job, _line: CommandLine, io: ModeIo): Promise<number> {
   const asked = await ask(job, { verb: "purgestat" });
-  if (asked.ok || asked.error.kind === "no-daemon") return EX_OK;
-  return failed(callErrorText(asked.error, job), io);
+  return asked.ok ? EX_OK : failed(asked.error, io);
 }
 
 /** -bP: entries of the queue, and what is free for more. */
 async function capacity(job: Job, _line: CommandLine, io: ModeIo): Promise<number> {
   const { queue } = job.folders;
   const asked = await ask(job, { verb: "status" });
-  let count: number;
-  if (asked.ok) {
-    // The daemon of this version answers status with the queue's figures.
-    const [status] = asked.value as [{ readonly queue: SpoolFigures }];
-    count = status.queue.messages;
-  } else {
-    const entries = await queueEntries(job, { verb: "mailq" });
-    if (!entries.ok) return failed(entries.error, io);
-    count = entries.value.filter((e: QueueEntry) => e.hold === "").length;
-  }
+  if (!asked.ok) return failed(asked.error, io);
+  // status is answered with the queue's figures.
+  const [status] = asked.value as [{ readonly queue: SpoolFigures }];
+  const count = status.queue.messages;
   io.out(count === 0 ? `${queue} is empty\n` : `${queue}: entries=${count}\n`);
   io.out(`\t\tTotal requests: ${count}\n`);
   const space = await systemDisk.space(queue);

@@ -1,4 +1,4 @@
-// The commands of postern spool. A running daemon does the work; without one the queue is read under its lock (list, show, verify).
+// The commands of postern spool. A running daemon does the work; without one it is done in this process.
 // Ids are exact here: a part of an id never deletes anything.
 
 import { ok, type Result } from "../base/result.ts";
@@ -7,7 +7,7 @@ import type { Envelope } from "../mail/envelope.ts";
 import type { QueueEntry, SpoolFigures } from "../spool/spool.ts";
 import { printable } from "../sys/log.ts";
 import type { CommandLine } from "./commandline.ts";
-import { ask, callErrorText, type Job, withoutDaemon } from "./commands.ts";
+import { ask, type Job } from "./commands.ts";
 import { formatMailq } from "./listing.ts";
 import type { ModeIo } from "./modes.ts";
 import { EX_NOPERM, forbidden } from "./permission.ts";
@@ -52,23 +52,11 @@ async function entriesOf(job: Job, selectors: readonly Selector[]): Promise<Resu
   const entries: QueueEntry[] = [];
   for (const call of calls) {
     const asked = await ask(job, call);
-    // The daemon of this version answers mailq with entries.
-    if (asked.ok) entries.push(...(asked.value as QueueEntry[]));
-    else if (asked.error.kind === "no-daemon") return entriesHere(job, selectors);
-    else return { ok: false, error: callErrorText(asked.error, job) };
+    if (!asked.ok) return asked;
+    // mailq is answered with entries.
+    entries.push(...(asked.value as QueueEntry[]));
   }
   return ok(entries);
-}
-
-/** The same without a daemon. */
-function entriesHere(job: Job, selectors: readonly Selector[]): Promise<Result<readonly QueueEntry[]>> {
-  const asked = selectors.map((s) => ({ kind: s.field, text: s.text, negate: s.negate }));
-  const reasons = selectors.some((s) => s.field === "reason");
-  return withoutDaemon(job, true, async ({ spool }) => {
-    if (spool === null) return [];
-    if (reasons) return spool.list(asked);
-    return [...spool.list(asked), ...spool.list([...asked, { kind: "reason", text: "", negate: false }])];
-  });
 }
 
 async function list(job: Job, request: SpoolRequest, io: ModeIo): Promise<number> {
@@ -96,22 +84,9 @@ async function show(job: Job, request: SpoolRequest, io: ModeIo): Promise<number
   const { names } = request;
   if (names.length === 0) return usage("show wants ids", io);
   const asked = await ask(job, { verb: "show", names });
-  let messages: ShownMessage[];
-  // The daemon of this version answers show with messages.
-  if (asked.ok) messages = asked.value as ShownMessage[];
-  else if (asked.error.kind !== "no-daemon") return failed(callErrorText(asked.error, job), io);
-  else {
-    const here = await withoutDaemon(job, true, async ({ spool }) => {
-      const shown: ShownMessage[] = [];
-      for (const name of names) {
-        const one = await spool?.show(name);
-        if (one) shown.push({ ...one, header: one.header.toString("latin1") });
-      }
-      return shown;
-    });
-    if (!here.ok) return failed(here.error, io);
-    messages = here.value;
-  }
+  if (!asked.ok) return failed(asked.error, io);
+  // show is answered with messages.
+  const messages = asked.value as ShownMessage[];
   if (request.json) io.out(`${JSON.stringify(messages)}\n`);
   else for (const message of messages) io.out(shownText(message));
   return missing(
@@ -156,7 +131,7 @@ function changing(verb: CallVerb): Command {
       if (verb === "release" && entry.hold === "") continue;
       const quarantined = entry.hold !== "";
       const asked = await ask(job, { verb, names: [entry.id], reason, quarantined });
-      if (!asked.ok) return failed(callErrorText(asked.error, job), io);
+      if (!asked.ok) return failed(asked.error, io);
       done++;
     }
     if (request.json) io.out(`${JSON.stringify({ [request.command]: done })}\n`);
@@ -167,17 +142,9 @@ function changing(verb: CallVerb): Command {
 
 async function verify(job: Job, request: SpoolRequest, io: ModeIo): Promise<number> {
   const asked = await ask(job, { verb: "verify" });
-  let found: Verified;
-  // The daemon of this version answers verify with figures and damaged records.
-  if (asked.ok) found = asked.value[0] as Verified;
-  else if (asked.error.kind !== "no-daemon") return failed(callErrorText(asked.error, job), io);
-  else {
-    const here = await withoutDaemon(job, true, async ({ spool }) =>
-      spool === null ? null : { figures: spool.figures(), damaged: await spool.damaged() },
-    );
-    if (!here.ok || here.value === null) return failed(here.ok ? "no queue" : here.error, io);
-    found = here.value;
-  }
+  if (!asked.ok) return failed(asked.error, io);
+  // verify is answered with figures and damaged records.
+  const [found] = asked.value as [Verified];
   if (request.json) io.out(`${JSON.stringify(found)}\n`);
   else {
     const { figures, damaged } = found;
@@ -201,7 +168,7 @@ function mending(verb: CallVerb): Command {
     const done: string[] = [];
     for (const name of names) {
       const asked = await ask(job, { verb, names: [name], reason: line.quarantineReason ?? "" });
-      if (!asked.ok) return failed(callErrorText(asked.error, job), io);
+      if (!asked.ok) return failed(asked.error, io);
       if (asked.value[0] === false) {
         io.err(`${printable(name)}: no such damaged record\n`);
         return EX_NOUSER;
@@ -219,7 +186,7 @@ function mending(verb: CallVerb): Command {
 function asking(verb: CallVerb, names: (given: readonly string[]) => readonly string[]): Command {
   return async (job, request, io) => {
     const asked = await ask(job, { verb, names: names(request.names) });
-    if (!asked.ok) return failed(callErrorText(asked.error, job), io);
+    if (!asked.ok) return failed(asked.error, io);
     if (request.json) io.out(`${JSON.stringify(asked.value.length === 1 ? asked.value[0] : asked.value)}\n`);
     else if (verb === "status") io.out(statusText(asked.value[0]));
     else

@@ -5,7 +5,7 @@ import { ok, type Result } from "../base/result.ts";
 import type { QueueEntry } from "../spool/spool.ts";
 import { systemClock } from "../sys/clock.ts";
 import { systemEntropy } from "../sys/entropy.ts";
-import { ask, type Job, withoutDaemon } from "./commands.ts";
+import { ask, type Job } from "./commands.ts";
 import { smrshDirectories } from "./gateway.ts";
 import { openSiteHere, resolverFor, thisMachine } from "./site.ts";
 import type { HistoryEvent } from "./statistics.ts";
@@ -47,17 +47,12 @@ interface Shown {
   readonly entry: QueueEntry;
 }
 
-/** Asks the daemon; without one the queue itself is read, and events of earlier runs are not known. */
+/** What is known of the message with this id. */
 export async function messageLife(job: Job, id: string): Promise<Result<MessageLife>> {
   const events = await ask(job, { verb: "history", names: [id] });
-  if (events.ok) {
-    const shown = await ask(job, { verb: "show", names: [id] });
-    // The daemon of this version answers history with events and show with messages.
-    const [first] = shown.ok ? (shown.value as Shown[]) : [];
-    return ok({ id, entry: first?.entry ?? null, events: events.value as HistoryEvent[] });
-  }
-  return withoutDaemon(job, true, async (gateway) => {
-    const shown = await gateway.spool?.show(id);
-    return { id, entry: shown?.entry ?? null, events: [] };
-  });
+  if (!events.ok) return events;
+  const shown = await ask(job, { verb: "show", names: [id] });
+  // history is answered with events and show with messages.
+  const [first] = shown.ok ? (shown.value as Shown[]) : [];
+  return ok({ id, entry: first?.entry ?? null, events: events.value as HistoryEvent[] });
 }

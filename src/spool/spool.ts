@@ -201,10 +201,14 @@ export class Spool implements Intake {
     this.#deps = { ...this.#deps, ...change };
   }
 
-  /** Begins to deliver: what recovery found is tried in a first queue run, then every `intervalMs` (0: no queue runs). */
-  start(intervalMs: number): void {
+  /**
+   * Begins to deliver: what recovery found is tried in a first queue run, then every `intervalMs` (0: no queue runs). Without `firstRun`
+   * (a command that came for something else) only what comes in or is asked for is tried.
+   */
+  start(intervalMs: number, firstRun = true): void {
     this.#started = true;
     this.#schedule.every(intervalMs);
+    if (!firstRun) return;
     const { mode } = this.#deps.settings;
     if (intervalMs > 0 || mode === "background" || mode === "interactive") void this.#schedule.run([]);
   }

@@ -104,6 +104,8 @@ export abstract class LoopbackServer {
 /** A next hop that takes everything (or answers as `replies` says by verb) and remembers it. */
 export class Sink extends LoopbackServer {
   readonly received: Received[] = [];
+  /** RCPT commands that have come, whatever they were answered. */
+  rcptSeen = 0;
   readonly replies = new Map<string, string>();
 
   protected override serve(socket: Socket): void {
@@ -143,6 +145,7 @@ export class Sink extends LoopbackServer {
           say("MAIL", "250 2.1.0 ok");
         } else if (verb === "RCPT") {
           rcpt.push(line);
+          this.rcptSeen++;
           say("RCPT", "250 2.1.5 ok");
         } else if (verb === "DATA") {
           const refusal = this.replies.get("DATA");

@@ -277,13 +277,28 @@ describe("hoststat and mailstats", () => {
     await until("the kept counts", 10, async () => (await rows()) === before);
   });
 
-  it("say that no daemon runs when none does", async () => {
+  it("say the same when no daemon runs: what it has kept, and the queue itself", async () => {
+    const all = async (): Promise<string[]> => {
+      const said: string[] = [];
+      for (const [applet, ...words] of [
+        ["mailstats"],
+        ["hoststat"],
+        ["mailq"],
+        ["spool", "list"],
+        ["spool", "verify"],
+        ["sendmail", "-bP"],
+      ]) {
+        const { status, out } = await gateway.run(applet ?? "", [...gateway.options(), ...words]);
+        // Space and ages go on.
+        said.push(
+          `${status} ${out.replace(/^.*(kB free|segments|Statistics).*$/gm, "").replace(/\d\d:\d\d:\d\d/g, "TIME")}`,
+        );
+      }
+      return said;
+    };
+    const asked = await all();
     await gateway.stop();
-    const stats = await gateway.run("mailstats", gateway.options());
-    assert.equal(stats.status, 66);
-    assert.equal((await gateway.run("hoststat", gateway.options())).out, "");
-    assert.equal((await gateway.run("spool", [...gateway.options(), "status"])).status, 75);
-    assert.match((await gateway.run("spool", [...gateway.options(), "list"])).out, / is empty\n/);
+    assert.deepEqual(await all(), asked);
     await gateway.start();
   });
 });
