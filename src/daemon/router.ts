@@ -56,6 +56,7 @@ export function makeRouter(site: () => Site, trace?: Trace): Router {
           diagnostic: `${compat.reply.code} ${compat.reply.enhanced} ${text}`,
         });
       }
+      const several = expansion.deliveries.length + expansion.errors.length > 1;
       const deliveries = expansion.deliveries
         .filter((d) => d.wait === "" && !refused.has(d.address))
         .map((d) => ({
@@ -66,11 +67,17 @@ export function makeRouter(site: () => Site, trace?: Trace): Router {
           address: d.address,
           via: d.via,
           sender: d.sender ?? sender,
+          ...(d.sender !== null
+            ? { member: "list" as const }
+            : several && d.via !== ""
+              ? { member: "alias" as const }
+              : {}),
           unsafe: d.unsafe,
           ...(d.notify === undefined ? {} : { notify: d.notify }),
           ...(d.orcpt === undefined ? {} : { orcpt: d.orcpt }),
         }));
-      return { deliveries: await Promise.all(deliveries.map((d) => signed(site(), d))), errors };
+      const expanded = expansion.deliveries.some((d) => d.sender !== null);
+      return { deliveries: await Promise.all(deliveries.map((d) => signed(site(), d))), errors, expanded };
     },
   };
 }

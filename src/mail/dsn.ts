@@ -14,7 +14,7 @@ export interface NoticeRecipient {
   readonly via: string;
   /** ORCPT as received (`type;xtext`). */
   readonly orcpt?: string;
-  /** "relayed": taken over by a host that sends no success notices. */
+  /** "relayed": taken over by a host that sends no success notices; "expanded": a list has it (RFC 3461 5.2.7.3). */
   readonly action: "failed" | "delayed" | "delivered" | "relayed" | "expanded";
   readonly status: string;
   /** The answer of the next hop or program, one line; "" when there was none. */
@@ -178,7 +178,7 @@ function personLines(facts: NoticeFacts, r: NoticeRecipient): string[] {
     const what = {
       delivered: "successfully delivered to mailbox",
       relayed: "relayed to non-DSN-aware mailer",
-      expanded: "expanded by alias",
+      expanded: "successfully delivered to mailing list",
       failed: "failed",
       delayed: "delayed",
     }[r.action];
@@ -252,7 +252,7 @@ const ACTIONS = {
   delayed: "delayed",
   delivered: "delivered (to mailbox)",
   relayed: "relayed (to non-DSN-aware mailer)",
-  expanded: "expanded (to multi-recipient alias)",
+  expanded: "delivered (to mailing list)",
 } as const;
 
 function actualType(address: string): string {

@@ -4,7 +4,7 @@
 import type { Recipient } from "../mail/envelope.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
 import type { Delivery, Entry } from "./entry.ts";
-import type { Router } from "./router.ts";
+import type { RoutedDelivery, Router } from "./router.ts";
 
 /** Mailer name of a delivery that is not routed yet. */
 export const UNROUTED = "";
@@ -37,6 +37,22 @@ function waiting(recipient: Recipient, original: string): Draft {
   };
 }
 
+/**
+ * What of the sender's NOTIFY and ORCPT goes with a delivery. A list's members have a sender of their own, its owner, who asked for nothing
+ * and hears of failures (RFC 3461 5.2.7.3). Of several names behind an alias none is reported to have it, as with Sendmail: whoever may
+ * write to the alias would learn them; what was said of failures stays.
+ */
+function wishes(recipient: Recipient, routed: RoutedDelivery): Pick<Recipient, "notify" | "orcpt"> {
+  if (routed.member === "list") return {};
+  const notify = routed.notify ?? recipient.notify;
+  const orcpt = routed.orcpt ?? recipient.orcpt;
+  const named = orcpt === undefined ? {} : { orcpt };
+  if (notify === undefined) return named;
+  if (routed.member === undefined || !notify.includes("SUCCESS")) return { ...named, notify };
+  const rest = notify.filter((word) => word !== "SUCCESS");
+  return { ...named, notify: rest.length === 0 ? ["NEVER"] : rest };
+}
+
 /** One recipient's deliveries; each with its outcome when that is known already. */
 async function expandOne(
   router: Router,
@@ -45,14 +61,14 @@ async function expandOne(
 ): Promise<[Draft, Outcome | null][]> {
   const routed = await router.expand(recipient, sender);
   const base = waiting(recipient, recipient.address);
+  const { notify: _notify, orcpt: _orcpt, ...plain } = base;
   const out: [Draft, Outcome | null][] = [];
   for (const d of routed.deliveries) {
-    const notify = d.notify ?? recipient.notify;
-    const orcpt = d.orcpt ?? recipient.orcpt;
+    const { notify, orcpt } = wishes(recipient, d);
     const { mailer, host, user, address, via, unsafe } = d;
     out.push([
       {
-        ...base,
+        ...plain,
         mailer,
         host,
         user,
@@ -87,7 +103,7 @@ async function expandOne(
     ]);
   }
   if (routed.expanded === true && recipient.notify?.includes("SUCCESS") === true)
-    out.push([{ ...base }, outcome("expanded", "2.0.0", "expanded by mailing list")]);
+    out.push([{ ...base }, outcome("expanded", "2.0.0", "delivered to mailing list")]);
   return out;
 }
 

@@ -13,6 +13,8 @@ export interface RoutedDelivery {
   readonly via: string;
   /** Envelope sender of this delivery (owner- aliases change it). */
   readonly sender: string;
+  /** A member of a list that has an owner, or one of several names behind an alias; undefined: the recipient itself. */
+  readonly member?: "list" | "alias";
   readonly unsafe: boolean;
   /** undefined: as the envelope recipient's. */
   readonly notify?: Recipient["notify"];
@@ -37,7 +39,7 @@ export interface RoutedError {
 export interface Routed {
   readonly deliveries: readonly RoutedDelivery[];
   readonly errors: readonly RoutedError[];
-  /** The recipient is a mailing list with an owner: success notices say "expanded" and end there. */
+  /** The recipient is a mailing list with an owner: a receipt says that the list has it, and names no member. */
   readonly expanded?: boolean;
 }
 

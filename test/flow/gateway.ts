@@ -101,7 +101,7 @@ export abstract class LoopbackServer {
   }
 }
 
-/** A next hop that takes everything (or answers as `replies` says by verb) and remembers it. */
+/** A next hop that takes everything (or answers as `replies` says by verb, or by the address of RCPT) and remembers it. */
 export class Sink extends LoopbackServer {
   readonly received: Received[] = [];
   /** RCPT commands that have come, whatever they were answered. */
@@ -146,7 +146,8 @@ export class Sink extends LoopbackServer {
         } else if (verb === "RCPT") {
           rcpt.push(line);
           this.rcptSeen++;
-          say("RCPT", "250 2.1.5 ok");
+          const address = /<(.*)>/.exec(line)?.[1] ?? "";
+          say(this.replies.has(address) ? address : "RCPT", "250 2.1.5 ok");
         } else if (verb === "DATA") {
           const refusal = this.replies.get("DATA");
           say("DATA", "354 go");
