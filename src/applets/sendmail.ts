@@ -36,8 +36,11 @@ const help = `usage: sendmail [-bd|-bD|-bs|-bp|-bv|-bi|-bt|-bh|-bH|-bm] [-q[TIME
   -f ADDRESS     envelope sender                 -F NAME  full name
   -N never|success,failure,delay  -R full|hdrs  -V ENVID   delivery status notifications
   -C CONFIG      a sendmail.mc, a compiled sendmail.cf, or a folder (default /etc/mail)
-  -O NAME=VALUE, -oXVALUE   set an option
-  -v             say what is done                -d0.1    version and identity; with -bt -d60 what tables answer
+  -O NAME=VALUE, -oXVALUE   set an option        -L TAG   the name in the system's log
+  -p PROTOCOL[:HOST], -h COUNT   how the message came here, and over how many hops
+  -v             more of what is listed; while no daemon runs, the log of what is done    -d0.1    version and identity; with -bt -d60 what tables answer
+
+Options end at the first address. -G, -Ac and -Am are taken and change nothing; -n, -X and -qL are refused.
 
 Exit status: sysexits.h (0 accepted, 64 usage, 67 unknown user, 75 temporary, 78 configuration).
 `;

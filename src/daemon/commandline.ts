@@ -41,24 +41,16 @@ export interface CommandLine {
   readonly options: readonly (readonly [string, string])[];
   /** -q15m: milliseconds between queue runs; 0 for one run; null when -q was not given. */
   readonly queueIntervalMs: number | null;
-  /** -qp: a persistent runner. */
-  readonly persistent: boolean;
   readonly selectors: readonly Selector[];
   readonly quarantined: boolean;
-  readonly lost: boolean;
   /** -Q[reason] */
   readonly quarantineReason: string | null;
-  readonly trafficLog: string;
   readonly syslogTag: string;
   /** -p, -oMr */
   readonly protocol: string;
   /** -p PROTOCOL:HOST, -oMs */
   readonly sendingHost: string;
-  readonly gateway: boolean;
-  readonly noAliases: boolean;
   readonly debug: readonly string[];
-  /** -A c|m */
-  readonly submitCf: "" | "c" | "m";
   /** --spool-unusable REASON: answer 421 and say why (the init script could not mount the spool). */
   readonly spoolUnusable: string | null;
 }
@@ -124,19 +116,13 @@ function emptyDraft(name: string): Draft {
     configuration: null,
     options: [],
     queueIntervalMs: null,
-    persistent: false,
     selectors: [],
     quarantined: false,
-    lost: false,
     quarantineReason: null,
-    trafficLog: "",
     syslogTag: "",
     protocol: "",
     sendingHost: "",
-    gateway: false,
-    noAliases: false,
     debug: [],
-    submitCf: "",
     spoolUnusable: null,
   };
 }
@@ -205,11 +191,12 @@ function plainFlag(draft: Draft, letter: string): Result<true> {
   if (letter === "t") draft.fromHeader = true;
   else if (letter === "i") draft.ignoreDots = true;
   else if (letter === "v") draft.verbose = true;
-  else if (letter === "n") draft.noAliases = true;
-  else if (letter === "G") draft.gateway = true;
+  else if (letter === "n")
+    return err("-n cannot be done here: aliases are followed when the message is delivered, by the queue");
   // The time that belongs to it is not taken from the next word: Sendmail refuses it in the same words.
   else if (letter === "T") return err("Invalid time unit `T'");
-  // c, I, m, s are obsolete and mean nothing today; -I once was newaliases.
+  // c, m, s are obsolete and mean nothing today; -I once was newaliases. -G (rmail's) tells relayed mail from submitted mail, and there is
+  // no difference here: names are made canonical in both.
   else if (letter === "I") draft.mode = "aliases";
   return ok(true);
 }
@@ -252,13 +239,16 @@ function valueFlag(draft: Draft, letter: string, value: string): Result<true> {
       draft.hops = Number(value);
       return ok(true);
     case "A":
-      if (value !== "c" && value !== "m") return err(`Illegal option -A${value}`);
-      draft.submitCf = value;
-      return ok(true);
+      // submit.cf or sendmail.cf: there is one configuration, and who submits needs no other.
+      return value === "c" || value === "m" ? ok(true) : err(`Illegal option -A${value}`);
     case "V":
       if (!isXtext(value)) return err("Invalid syntax in -V flag");
       draft.envid = value;
       return ok(true);
+    case "X":
+      return err(
+        "-X cannot be done here: no traffic is written; `postern trace` explains a decision, the log has the answers",
+      );
     case "B":
       if (!/^(7bit|8bitmime)$/i.test(value)) return err(`Illegal body type ${value}`);
       draft.body = value.toUpperCase();
@@ -272,7 +262,6 @@ function valueFlag(draft: Draft, letter: string, value: string): Result<true> {
 function simpleValue(draft: Draft, letter: string, value: string): void {
   if (letter === "C") draft.configuration = value;
   else if (letter === "F") draft.fullName = value;
-  else if (letter === "X") draft.trafficLog = value;
   else if (letter === "L") draft.syslogTag = value;
   else if (letter === "p") {
     const colon = value.indexOf(":");
@@ -306,7 +295,7 @@ const SELECTOR_FIELDS = new Map<string, Selector["field"]>([
   ["Q", "reason"],
 ]);
 
-/** -q, -q15m, -qp15m, -qf, -qIsub, -q!Rsub, -qQ, -qL, -qGgroup. */
+/** -q, -q15m, -qp15m, -qf, -qIsub, -q!Rsub, -qQ, -qGgroup. */
 function queueFlag(draft: Draft, text: string): Result<number> {
   draft.queueIntervalMs ??= 0;
   const negate = text.startsWith("!");
@@ -318,15 +307,12 @@ function queueFlag(draft: Draft, text: string): Result<number> {
       draft.selectors = [...draft.selectors, { field, text: body.slice(1), negate }];
     return ok(0);
   }
-  if (body.startsWith("L")) {
-    draft.lost = true;
-    return ok(0);
-  }
+  if (body.startsWith("L"))
+    return err("-qL: no queue file is lost here; `postern spool verify` shows damaged records");
   // One queue group is all a gateway has: -qG runs it.
   if (body.startsWith("G") || body === "f") return ok(0);
-  const persistent = body.startsWith("p");
-  const interval = persistent ? body.slice(1) : body;
-  if (persistent) draft.persistent = true;
+  // -qp: one runner that stays. Every runner does.
+  const interval = body.startsWith("p") ? body.slice(1) : body;
   if (interval === "") return ok(0);
   const ms = parseInterval(interval);
   if (ms === null) return err(`Invalid -q value`);

@@ -178,6 +178,26 @@ const cases: readonly Case[] = [
     }),
   ),
   {
+    name: "cron's words",
+    args: ["-FCronDaemon", "-i", "-B8BITMIME", "-oem", "b@far.test"],
+    input: "From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@h> x\n\nGr\xc3\xbc\xc3\x9fe\n",
+    to: ["b@far.test"],
+    data: [/^Subject: Cron <root@h> x\r$/m],
+  },
+  {
+    name: "bsd-mailx's words: recipients of the header and behind --",
+    args: ["-i", "-t", "--", "c@far.test"],
+    input: `To: b@far.test\n${MAIL}`,
+    to: ["b@far.test", "c@far.test"],
+  },
+  {
+    name: "nodemailer's words: CRLF, and Bcc left in",
+    args: ["-i", "-f", "a@c.test", "b@far.test", "c@far.test"],
+    input: "From: a@c.test\r\nTo: b@far.test\r\nBcc: c@far.test\r\nSubject: s\r\n\r\nhi\r\n",
+    to: ["b@far.test", "c@far.test"],
+    never: /^Bcc: c/m,
+  },
+  {
     name: "-p cannot write a header",
     args: ["-p", "UUCP\r\nX-Evil: yes:h\nX-Evil: 1", "-i", "b@far.test"],
     to: ["b@far.test"],

@@ -43,7 +43,7 @@ const good: { name: string; words: string; called?: string; expect: Partial<Comm
   {
     name: "-qp1h30m is a persistent runner",
     words: "-qp1h30m",
-    expect: { persistent: true, queueIntervalMs: 5_400_000 },
+    expect: { mode: "queue", queueIntervalMs: 5_400_000 },
   },
   {
     name: "-t -N success,delay -R hdrs -V id",
@@ -80,7 +80,7 @@ const good: { name: string; words: string; called?: string; expect: Partial<Comm
   { name: "-- ends options", words: "-- -f", expect: { recipients: ["-f"] } },
   { name: "mailq lists", words: "-v", called: "mailq", expect: { mode: "list", verbose: true } },
   { name: "newaliases builds", words: "", called: "newaliases", expect: { mode: "aliases" } },
-  { name: "-Ac", words: "-Ac -t", expect: { submitCf: "c" } },
+  { name: "-Ac and -G change nothing", words: "-Ac -G -t", expect: { fromHeader: true, mode: "deliver" } },
 ];
 
 const bad: { words: string; message: string }[] = [
@@ -90,6 +90,17 @@ const bad: { words: string; message: string }[] = [
   { words: "-f", message: "sendmail: option requires an argument -- f" },
   { words: "-N never,success", message: "Invalid -N argument" },
   { words: "-B 9BIT", message: "Illegal body type 9BIT" },
+  {
+    words: "-n",
+    message: "-n cannot be done here: aliases are followed when the message is delivered, by the queue",
+  },
+  { words: "-qL", message: "-qL: no queue file is lost here; `postern spool verify` shows damaged records" },
+  {
+    words: "-X/tmp/x",
+    message:
+      "-X cannot be done here: no traffic is written; `postern trace` explains a decision, the log has the answers",
+  },
+  { words: "-Ax", message: "Illegal option -Ax" },
   { words: "-T", message: "Invalid time unit `T'" },
   { words: "-fa -fb", message: 'More than one "from" person' },
 ];
