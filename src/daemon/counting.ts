@@ -70,8 +70,9 @@ class CountedDraft implements Draft {
 export function countedIntake(intake: Intake, statistics: Statistics, site: () => Site): Intake {
   return {
     admit: (sizeBytes) => intake.admit(sizeBytes),
-    open() {
-      const draft = intake.open();
+    newId: () => intake.newId(),
+    open(id) {
+      const draft = intake.open(id);
       return new CountedDraft(draft, (envelope, bytes, how) => {
         const mailer = mailerOfSender(site(), envelope.sender);
         if (how === "refused") statistics.refused(mailer);

@@ -29,6 +29,7 @@ export function closedPolicy(policy: Policy, refusal: Reply): Policy {
 export function closedIntake(refusal: Reply): Intake {
   return {
     admit: () => refusal,
+    newId: () => "NOSPOOL",
     open: () => ({
       id: "NOSPOOL",
       write: () => undefined,

@@ -4,6 +4,7 @@
 import { formatDate } from "./date.ts";
 import type { Envelope, Origin } from "./envelope.ts";
 import { fromLineDate } from "./fromline.ts";
+import { peerText } from "./peer.ts";
 
 /** What the header is completed from. */
 export interface HeaderFacts {
@@ -70,14 +71,12 @@ function clean(text: string): string {
   return text.replace(/[\x00-\x1f\x7f]/g, "?");
 }
 
-/** `name [1.2.3.4]`, `[1.2.3.4]`, with `(may be forged)` where it is. */
+/** The client, or the local user. */
 function peer(origin: Origin): string {
   const { clientName, clientAddress } = origin;
   if (clientAddress === "")
     return origin.localUser === undefined ? clientName : `${origin.localUser}@${clientName || "localhost"}`;
-  const literal = clientAddress.includes(":") ? `[IPv6:${clientAddress}]` : `[${clientAddress}]`;
-  if (clientName === "" || clientName.startsWith("[")) return literal;
-  return `${clientName} ${literal}${origin.clientResolve === "forged" ? " (may be forged)" : ""}`;
+  return peerText({ name: clientName, address: clientAddress, resolve: origin.clientResolve });
 }
 
 /** Our Received field, CRLF at the end. */

@@ -45,6 +45,8 @@ export interface Envelope {
   readonly origin: Origin;
   /** "7BIT" | "8BITMIME" as declared by BODY=; undefined when not declared. */
   readonly body?: "7BIT" | "8BITMIME";
+  /** Bytes of the message as the client sent it, for the log; not stored. */
+  readonly receivedBytes?: number;
   readonly smtpUtf8: boolean;
   readonly requireTls: boolean;
   /** RFC 3461 4.3 */

@@ -2,12 +2,14 @@
 // here are the 334s, the bounds, the abort, and what a wrong guess costs.
 
 import { AUTH_FAILURES_MAX, AUTH_STEPS_MAX } from "../base/limits.ts";
-import type { Mechanism, ServerExchange, ServerStep } from "../sasl/mechanism.ts";
+import type { Mechanism, ServerContext, ServerExchange, ServerStep } from "../sasl/mechanism.ts";
 import type { Session } from "./session.ts";
 import { shortened } from "./wording.ts";
 
 const NOTHING = Buffer.alloc(0);
 const MECHANISM_SHOWN_MAX = 32;
+/** Sendmail shows as much of a name. */
+const USER_SHOWN_MAX = 64;
 
 /** Mechanisms of this connection now; empty when AUTH is off (modifier A, Srv_Features A, nothing configured). */
 export function authMechanisms(session: Session): readonly Mechanism[] {
@@ -54,7 +56,9 @@ export function authVerb(session: Session, argument: string): Promise<void> | un
     session.answer(501, "5.5.4", `cannot BASE64 decode '${shortened(initial)}'`);
     return undefined;
   }
-  const exchange = new AuthExchange(session, mechanism, mechanism.server(auth.context(session.client)));
+  const asked = new Asked();
+  const context = asked.watching(auth.context(session.client));
+  const exchange = new AuthExchange(session, mechanism, mechanism.server(context), asked);
   session.auth = exchange;
   return exchange.step(response);
 }
@@ -72,11 +76,13 @@ export class AuthExchange {
   readonly #session: Session;
   readonly #mechanism: Mechanism;
   readonly #exchange: ServerExchange;
+  readonly #asked: Asked;
   #steps = 0;
   /** Set when only the client's acknowledgement of the server's last message is missing. */
   #won: string | null = null;
 
-  constructor(session: Session, mechanism: Mechanism, exchange: ServerExchange) {
+  constructor(session: Session, mechanism: Mechanism, exchange: ServerExchange, asked: Asked) {
+    this.#asked = asked;
     this.#session = session;
     this.#mechanism = mechanism;
     this.#exchange = exchange;
@@ -126,7 +132,12 @@ export class AuthExchange {
       case "failure":
         if (result.temporary) {
           this.#session.auth = null;
-          this.#log(`temporary failure: ${result.reason}`);
+          const reason = this.#asked.loggable(`temporary failure: ${result.reason}`);
+          this.#session.note(
+            1,
+            `AUTH failure (${this.#mechanism.name}): ${reason}, relay=${this.#session.who}`,
+            "warning",
+          );
           this.#session.answer(454, "4.7.0", "Temporary authentication failure");
         } else await this.#fail(result.reason);
     }
@@ -163,10 +174,43 @@ export class AuthExchange {
     if (failures >= AUTH_FAILURES_MAX) session.tooManyBad();
   }
 
+  /** In the words of Cyrus SASL, which watchers of logs (fail2ban) look for: the client's address is the last on the line. */
   #log(reason: string): void {
-    this.#session.log(
+    const session = this.#session;
+    const [what, code] = this.#asked.unknown ? ["user not found", -20] : ["authentication failure", -13];
+    const detail = `SASL(-13): ${what}: ${this.#asked.loggable(reason)}`;
+    const user = this.#asked.user === "" ? "" : `, user=${this.#asked.loggable(this.#asked.user)}`;
+    session.note(
       1,
-      `AUTH failure (${this.#mechanism.name}): ${reason}, relay=${this.#session.who}, count=${this.#session.guesses.failures(this.#session.client.address)}`,
+      `AUTH failure (${this.#mechanism.name}): ${what} (${code}) ${detail}${user}, relay=${session.who}`,
+      "warning",
     );
+  }
+}
+
+/** Whom an exchange has asked the store for, for the log. */
+class Asked {
+  user = "";
+  unknown = false;
+
+  watching(context: ServerContext): ServerContext {
+    return {
+      ...context,
+      find: async (user, realm) => {
+        this.user = user;
+        const found = await context.find(user, realm);
+        this.unknown = found.kind === "absent";
+        return found;
+      },
+      checkPassword: (user, realm, password) => {
+        this.user = user;
+        return context.checkPassword(user, realm, password);
+      },
+    };
+  }
+
+  /** A client chooses its name: one that looks like fields of the line must not make others' addresses out of it. */
+  loggable(text: string): string {
+    return text.replace(/[^!-~ ]|[,=[\]()<>"]/g, "?").slice(0, USER_SHOWN_MAX);
   }
 }

@@ -6,11 +6,12 @@ import { SMTPConnection } from "smtp-server/lib/smtp-connection.js";
 import { SMTPStream } from "smtp-server/lib/smtp-stream.js";
 import { LINGER_MS } from "../base/limits.ts";
 import type { DaemonSpec } from "../config/configuration.ts";
+import { bracketed } from "../mail/peer.ts";
 import type { Client } from "../policy/policy.ts";
 import type { Socket } from "../sys/net.ts";
 import { greet } from "./greeting.ts";
 import type { Guesses } from "./guesses.ts";
-import { bracketed, plainAddress } from "./peer.ts";
+import { plainAddress } from "./peer.ts";
 import { STARTTLS } from "./registry.ts";
 import type { Server } from "./server.ts";
 import type { Service, TlsFacts } from "./service.ts";
@@ -86,7 +87,7 @@ export class Connection extends SMTPConnection implements Wire {
     this.#attach(this.#stream);
     const start = this.#daemon.modifiers.includes("s") ? this.#implicitTls() : this.#greet();
     start.catch((e: unknown) => {
-      this.#service.log.line(0, `SYSERR: session of ${this.conversation.who}: ${String(e)}`);
+      this.conversation.note(0, `SYSERR(root): session of ${this.conversation.who}: ${String(e)}`, "crit");
       this.conversation.dropped();
       this.destroy();
     });

@@ -45,7 +45,7 @@ async function open(session: Session, transaction: Transaction): Promise<void> {
   }
   if (verdict.kind === "discard") transaction.fate.discard = true;
   if (verdict.kind === "quarantine") transaction.fate.quarantine ||= verdict.reason;
-  transaction.draft = session.service.intake.open();
+  transaction.draft = session.service.intake.open(session.queueId);
   const id = transaction.draft.id;
   transaction.gate = new DataGate(gateLimits(session), (chunk) => transaction.draft?.write(chunk));
   transaction.received = (gate) => finish(session, transaction, gate, id);
@@ -100,7 +100,7 @@ function refusal(session: Session, transaction: Transaction, gate: DataGate, id:
     const text =
       `Too many hops ${gate.hops + 1} (${hopsMax} max): ` +
       `from <${transaction.sender}> via ${session.client.name}, to <${to}>`;
-    session.log(1, `${id}: SYSERR: ${text}`);
+    session.log(1, `${id}: SYSERR(root): ${text}`, "crit");
     return reply(554, "5.4.6", text);
   }
   return null;
@@ -114,6 +114,7 @@ async function commit(
 ): Promise<void> {
   // From here on the draft is the intake's: a client that leaves now may find its message delivered.
   transaction.draft = null;
+  transaction.offered = true;
   const origin = originOf(session, transaction);
   const raw = gate.header();
   const { service } = session;
@@ -201,6 +202,7 @@ function envelopeOf(
     recipients: transaction.recipients,
     origin,
     ...(parameters.body === undefined ? {} : { body: parameters.body }),
+    receivedBytes: gate.size,
     smtpUtf8: parameters.smtpUtf8,
     requireTls: parameters.requireTls,
     ...(parameters.ret === undefined ? {} : { ret: parameters.ret }),

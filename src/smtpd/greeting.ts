@@ -3,6 +3,7 @@
 
 import { formatDate } from "../mail/date.ts";
 import { reply } from "../mail/reply.ts";
+import { addressKey } from "../policy/access.ts";
 import { identifyPeer } from "./peer.ts";
 import type { Service } from "./service.ts";
 import type { Session } from "./session.ts";
@@ -62,7 +63,8 @@ export async function greet(session: Session, service: Service): Promise<void> {
   const verdict = await service.policy.connect(session.client);
   if (session.closed) return;
   if (verdict.kind === "reject") {
-    session.logRejection("check_relay", session.client.name, verdict.reply);
+    const { name, address } = session.client;
+    session.logRejection("check_relay", `${name}, arg2=${addressKey(address)}`, verdict.reply);
     if (verdict.close) {
       session.say(verdict.reply);
       session.close();
@@ -92,7 +94,7 @@ async function talksFirst(session: Session, service: Service): Promise<boolean> 
   const startMs = service.clock.monotonicMs();
   if (!(await session.listen(pauseMs)) || session.closed) return false;
   const seconds = Math.floor((service.clock.monotonicMs() - startMs) / 1000);
-  session.log(
+  session.note(
     1,
     `rejecting commands from ${session.who} due to pre-greeting traffic after ${seconds} seconds`,
   );

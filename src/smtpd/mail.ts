@@ -82,6 +82,7 @@ async function check(
   const fate = { ...session.fate };
   if (verdict.kind === "reject") {
     session.rejected("check_mail", typed, verdict.reply);
+    session.abandoned(sender, 0);
     if (verdict.close) session.close();
     return;
   }

@@ -1,6 +1,7 @@
 // Who is calling: the client's name by PTR and forward lookup, with Sendmail's four states (semantics section 14, end).
 // Names come from whoever owns the address: what is not shaped like a host name is no name (reliability INJ-07).
 
+import { bracketed } from "../mail/peer.ts";
 import type { Resolver } from "../sys/resolver.ts";
 
 export interface PeerName {
@@ -20,11 +21,6 @@ export function plainAddress(address: string): string {
   const plain = mapped?.[1] ?? address;
   const percent = plain.indexOf("%");
   return percent < 0 ? plain : plain.slice(0, percent);
-}
-
-/** "[1.2.3.4]" and "[IPv6:2001:db8::1]". */
-export function bracketed(address: string): string {
-  return address.includes(":") ? `[IPv6:${address}]` : `[${address}]`;
 }
 
 /** The name of `address`. Never fails: what DNS cannot say is one of the states. */

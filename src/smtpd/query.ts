@@ -70,22 +70,22 @@ function lookUp(
   argument: string,
   line: string,
 ): Promise<void> | undefined {
+  session.usedFor = true;
   const wait = session.slow("verify", verb);
   if (wait === null) return undefined;
-  session.usedFor = true;
   const privacy = session.settings.privacy;
   const vrfy = verb === "VRFY";
   if (vrfy ? privacy.has("novrfy") : !expnOffered(session)) {
     if (vrfy) session.answer(252, "2.5.2", "Cannot VRFY user; try RCPT to attempt delivery (or try finger)");
     else session.answer(502, "5.7.0", "Sorry, we do not allow this operation");
-    session.log(6, `${session.who}: ${shortened(line)} [rejected]`);
+    session.note(6, `${session.who}: ${shortened(line)} [rejected]`);
     return wait;
   }
   if (session.protocol === "" && privacy.has(vrfy ? "needvrfyhelo" : "needexpnhelo")) {
     session.answer(503, "5.0.0", "I demand that you introduce yourself first");
     return wait;
   }
-  session.log(6, `${session.who}: ${shortened(line)}`);
+  session.note(6, `${session.who}: ${shortened(line)}`);
   if (argument === "") {
     session.answer(501, "5.5.2", "Argument required");
     return wait;
@@ -124,7 +124,7 @@ export function etrnVerb(session: Session, argument: string, line: string): Prom
   session.usedFor = true;
   if (!etrnOffered(session)) {
     session.answer(502, "5.7.0", "Sorry, we do not allow this operation");
-    session.log(6, `${session.who}: ${shortened(line)} [rejected]`);
+    session.note(6, `${session.who}: ${shortened(line)} [rejected]`);
     return undefined;
   }
   if (argument === "") {
@@ -148,6 +148,7 @@ async function startQueue(
     if (verdict.close) session.close();
     return;
   }
+  session.note(6, `${session.who}: ETRN ${shortened(argument)}`);
   const started = session.service.etrn(argument);
   if (argument.startsWith("#")) {
     const group = argument.slice(1);

@@ -16,7 +16,7 @@ export function rcptVerb(session: Session, argument: string): Promise<void> | un
   const limit = session.settings.badRcptThrottle;
   if (limit > 0 && session.badRecipients >= limit) {
     if (session.badRecipients === limit)
-      session.log(6, `${session.who}: Possible SMTP RCPT flood, throttling.`);
+      session.note(6, `${session.who}: Possible SMTP RCPT flood, throttling.`);
     return session.pay(THROTTLE_MS).then(() => (session.closed ? undefined : receive(session, argument)));
   }
   return receive(session, argument);
@@ -31,6 +31,7 @@ function receive(session: Session, argument: string): Promise<void> | undefined 
   const max = session.settings.recipientsMax;
   const count = transaction.accepted;
   if ((max > 0 && count >= max) || count >= ENVELOPE_RECIPIENTS_MAX) {
+    session.note(6, "Too many recipients", "notice");
     session.answer(452, "4.5.3", "Too many recipients");
     return undefined;
   }
@@ -48,7 +49,7 @@ function receive(session: Session, argument: string): Promise<void> | undefined 
 
 function refuse(session: Session, answer: Reply): undefined {
   session.badRecipients++;
-  session.log(6, `${session.who}: ${answer.code} ${answer.enhanced} ${answer.lines.join(" ")}`);
+  session.note(6, answer.lines.join(" "), "notice");
   session.say(answer);
   return undefined;
 }

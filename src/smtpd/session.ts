@@ -14,6 +14,7 @@ import {
 import type { DaemonSpec } from "../config/configuration.ts";
 import { formatReply, type Reply, reply } from "../mail/reply.ts";
 import type { Client } from "../policy/policy.ts";
+import type { Priority } from "../sys/log.ts";
 import type { AuthExchange } from "./auth.ts";
 import { dispatch } from "./dispatch.ts";
 import type { Guesses } from "./guesses.ts";
@@ -71,6 +72,7 @@ export class Session {
   utf8 = false;
 
   readonly #input = new Input();
+  #queueId = "";
   #out = "";
   #busy = true;
   #running = false;
@@ -146,7 +148,7 @@ export class Session {
   /** The connection is gone. */
   dropped(): void {
     if (this.closed) return;
-    this.log(
+    this.note(
       this.transaction === null ? 20 : 2,
       `lost input channel from ${this.who} to ${this.daemon.name} after ${this.lastVerb}`,
     );
@@ -159,7 +161,7 @@ export class Session {
     // A message that comes at a fair rate may take as long as it is large (reliability RES-02).
     const graceMs = ((this.transaction?.gate?.size ?? 0) / DATA_RATE_BYTES_PER_SECOND_MIN) * 1000;
     if (!this.#patience.over(nowMs, graceMs)) return;
-    this.log(
+    this.note(
       1,
       `timeout waiting for input from ${this.who} during ${this.transaction?.gate ? "message collect" : "server cmd read"}`,
     );
@@ -179,8 +181,29 @@ export class Session {
     this.close();
   }
 
-  log(level: number, text: string): void {
-    this.service.log.line(level, text);
+  log(level: number, text: string, priority?: Priority): void {
+    this.service.log.line(level, text, priority);
+  }
+
+  /** The id that the next message of this session has, or the one it is at: what happens on the way to it is logged under it. */
+  get queueId(): string {
+    this.#queueId ||= this.service.intake.newId();
+    return this.#queueId;
+  }
+
+  /** A line of the log that belongs to the message of this session. */
+  note(level: number, text: string, priority?: Priority): void {
+    if (level <= this.service.config.options.LogLevel) this.log(level, `${this.queueId}: ${text}`, priority);
+  }
+
+  /** The line of a transaction that came to nothing; the next has another id. */
+  abandoned(sender: string, recipients: number): void {
+    const proto = this.protocol === "" ? "SMTP" : this.protocol;
+    this.note(
+      5,
+      `from=<${sender}>, size=0, class=0, nrcpts=${recipients}, proto=${proto}, daemon=${this.daemon.name}, relay=${this.who}`,
+    );
+    this.#queueId = "";
   }
 
   /** Adds one reply to the batch. */
@@ -214,13 +237,12 @@ export class Session {
     this.closed = true;
     this.#patience.nothing();
     this.#input.clear();
-    this.transaction?.drop();
-    this.transaction = null;
+    this.reset();
     this.auth = null;
     for (const wake of this.#sleepers) wake();
     this.#sleepers.clear();
-    if (!this.usedFor && this.#counted)
-      this.log(6, `${this.who} did not issue MAIL/EXPN/VRFY/ETRN during connection to ${this.daemon.name}`);
+    if (!this.usedFor && this.#counted && this.refusal === null)
+      this.note(6, `${this.who} did not issue MAIL/EXPN/VRFY/ETRN during connection to ${this.daemon.name}`);
     if (this.#counted) this.service.policy.closed(this.client);
   }
 
@@ -232,7 +254,7 @@ export class Session {
 
   logRejection(ruleset: string, typed: string, answer: Reply): void {
     const text = `${answer.code} ${answer.enhanced} ${answer.lines.join(" ")}`;
-    this.log(5, `ruleset=${ruleset}, arg1=${typed}, relay=${this.who}, reject=${text}`);
+    this.note(5, `ruleset=${ruleset}, arg1=${typed}, relay=${this.who}, reject=${text}`, "notice");
   }
 
   /** Waits `ms` with everything said so far on its way; ends early when the session does. */
@@ -278,7 +300,14 @@ export class Session {
   slow(name: ThrottleName, verb: string): Promise<void> | undefined | null {
     const wait = this.throttle.count(name);
     if (wait === 0) return undefined;
-    if (this.throttle.reached(name)) this.log(6, `${this.who}: possible SMTP attack: command=${verb}`);
+    if (this.throttle.reached(name)) {
+      const shown = name === "helo" ? "HELO/EHLO" : verb;
+      this.note(
+        6,
+        `${this.who}: possible SMTP attack: command=${shown}, count=${this.throttle.of(name)}`,
+        "notice",
+      );
+    }
     if (wait === "stop") {
       this.tooManyBad();
       return null;
@@ -288,13 +317,17 @@ export class Session {
 
   /** Drops the transaction (RSET, HELO, an ending of DATA). */
   reset(): void {
-    this.transaction?.drop();
+    const { transaction } = this;
+    if (transaction === null) return;
     this.transaction = null;
+    transaction.drop();
+    if (transaction.offered) this.#queueId = "";
+    else this.abandoned(transaction.sender, transaction.recipients.length);
   }
 
   /** The client broke the protocol's timing: told once, then refused everything but QUIT. */
   protocolError(command: string): void {
-    this.log(1, `${this.who}: SMTP protocol error: command=${command}, data before the reply`);
+    this.note(1, `rejecting server ${command} from ${this.who} due to traffic before response`);
     this.reset();
     this.refusal = reply(550, "5.0.0", "Command rejected");
     this.answer(554, "5.5.0", "SMTP protocol error");
@@ -365,7 +398,7 @@ export class Session {
     let line = this.#input.line(this.#lineMax());
     if (line === null) return false;
     if (typeof line === "number") {
-      this.log(6, `${this.who}: SMTP violation, input too long: ${line}`);
+      this.note(6, `${this.who}: SMTP violation, input too long: ${line}`);
       this.answer(421, "4.7.0", `${this.hostName} Command too long, possible attack ${this.who}`);
       this.close();
       return true;
@@ -443,7 +476,7 @@ export class Session {
   #failed(e: unknown): void {
     // A broken assertion is a bug that the process must not survive; the rest ends this session only.
     if (e instanceof AssertionError) throw e;
-    this.log(0, `SYSERR: session of ${this.who}: ${e instanceof Error ? e.stack : String(e)}`);
+    this.note(0, `SYSERR(root): session of ${this.who}: ${e instanceof Error ? e.stack : String(e)}`, "crit");
     this.#busy = false;
     this.answer(421, "4.3.0", `${this.hostName} Internal error, closing connection`);
     this.close();

@@ -39,6 +39,10 @@ export class Throttle {
     return this.#counts[name] === this.#limits[name];
   }
 
+  of(name: ThrottleName): number {
+    return this.#counts[name];
+  }
+
   reset(name: ThrottleName): void {
     this.#counts[name] = 0;
   }

@@ -38,6 +38,8 @@ export class Transaction {
   /** How each recipient was first written, by address: a repetition is answered with it, as Sendmail does, and kept once. */
   readonly #typed = new Map<string, string>();
   readonly fate: Fate;
+  /** The intake has the message, and logs what became of it. */
+  offered = false;
   gate: DataGate | null = null;
   draft: Draft | null = null;
   /** Set by DATA: what happens when the gate has seen the end, or what broke it. */

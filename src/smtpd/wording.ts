@@ -1,8 +1,8 @@
 // Small pieces of the manner of speaking that Sendmail has:
 // how a client is named in replies, logs and Received, and how long lines are shown back.
 
+import { peerText } from "../mail/peer.ts";
 import type { Client } from "../policy/policy.ts";
-import { bracketed } from "./peer.ts";
 
 /** Sendmail's MAXSHORTSTR: what of a client's line is shown back. */
 const SHOWN_CHARACTERS_MAX = 203;
@@ -19,10 +19,7 @@ export function isBlank(code: number): boolean {
   return code === 32 || (code >= 9 && code <= 13);
 }
 
-/** "name [1.2.3.4] (may be forged)"; "[1.2.3.4]" without a name; `root@localhost` for a local process. */
+/** A client of the network (mail/peer.ts); `root@localhost` for a local process. */
 export function describe(client: Client, local: boolean): string {
-  if (local) return client.name;
-  const address = bracketed(client.address);
-  if (client.name === "" || client.name.startsWith("[")) return address;
-  return `${client.name} ${address}${client.resolve === "forged" ? " (may be forged)" : ""}`;
+  return local ? client.name : peerText(client);
 }

@@ -42,5 +42,8 @@ export interface Intake {
    * (452 4.4.5 Insufficient disk space; try again later, or 421 when the spool cannot be written).
    */
   admit(sizeBytes: number): Reply | null;
-  open(): Draft;
+  /** An id for a message, or for a session that may have one. */
+  newId(): string;
+  /** `id`: one of newId() that no other message has. */
+  open(id?: string): Draft;
 }

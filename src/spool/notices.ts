@@ -2,11 +2,12 @@
 // gets one, the postmaster gets what cannot be told (double bounce), and a double bounce that fails is dropped: never a third.
 // A notice is durable before the failure that it tells of is forgotten.
 
-import { err, type Lookup, ok, type Result } from "../base/result.ts";
+import { err, type Lookup, type Result } from "../base/result.ts";
 import { makeNotice, type NoticeFacts, type NoticeRecipient } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { postmasterLetter } from "../mail/letter.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
+import { peerText } from "../mail/peer.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
 import type { Content, Delivery, Entry } from "./entry.ts";
@@ -15,7 +16,7 @@ import type { Body } from "./mailer.ts";
 import { inMemory, Originals } from "./original.ts";
 import { ageFor, type Settings } from "./settings.ts";
 import type { Store } from "./store.ts";
-import { fromLine, interval } from "./wording.ts";
+import { interval } from "./wording.ts";
 
 /** What became of one delivery in a round. */
 export interface Report {
@@ -216,9 +217,8 @@ export class Notices {
       log.line(1, `${entry.id}: a notice cannot be stored: ${accepted.error}; tried again later`);
       return false;
     }
-    const { notice, header: noticeHeader } = accepted.value;
+    const notice = accepted.value;
     log.line(4, `${entry.id}: ${notice.id}: ${KIND_WORDS[kind]}: ${logText(recipients)}`);
-    log.line(5, fromLine(notice.id, envelope, noticeHeader, notice.place.bodyBytes));
     this.#deps.onAccepted(notice);
     return true;
   }
@@ -258,7 +258,7 @@ export class Notices {
     facts: Omit<NoticeFacts, "id" | "whole" | "eightBit">,
     envelope: Envelope,
     original: Body | null,
-  ): Promise<Result<{ readonly notice: Entry; readonly header: Buffer }>> {
+  ): Promise<Result<Entry>> {
     const id = this.#deps.store.newId();
     const eightBit = original?.eightBit === true;
     const notice = makeNotice({ ...facts, id, whole: original !== null, eightBit });
@@ -275,7 +275,7 @@ export class Notices {
       body,
       form: { eightBit, lineMax: 0 },
     });
-    return accepted.ok ? ok({ notice: accepted.value, header }) : err(accepted.error.code);
+    return accepted.ok ? accepted : err(accepted.error.code);
   }
 
   /** Whether the original's body is wanted, or its header is enough. */
@@ -340,11 +340,9 @@ export function lastAnswer(delivery: Delivery, kind: "deferred" | "failed", stat
   });
 }
 
-function clientOf(envelope: Envelope): string {
-  const { origin } = envelope;
-  if (origin.clientAddress === "") return "localhost";
-  const bracketed = `[${origin.clientAddress}]`;
-  return origin.clientName === bracketed ? bracketed : `${origin.clientName} ${bracketed}`;
+function clientOf({ origin }: Envelope): string {
+  const { clientName: name, clientAddress: address, clientResolve: resolve } = origin;
+  return address === "" ? "localhost" : peerText({ name, address, resolve });
 }
 
 function mtaOf(envelope: Envelope): string {

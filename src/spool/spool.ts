@@ -219,8 +219,12 @@ export class Spool implements Intake {
     return refusal !== null && this.#host.interactive && this.#store.trouble !== null ? null : refusal;
   }
 
-  open(): Draft {
-    return new ReceivedDraft(this.#store.newId(), this.#host);
+  newId(): string {
+    return this.#store.newId();
+  }
+
+  open(id = this.newId()): Draft {
+    return new ReceivedDraft(id, this.#host);
   }
 
   #fresh(entry: Entry, daemon = ""): void {

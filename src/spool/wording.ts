@@ -3,6 +3,7 @@
 
 import type { Envelope } from "../mail/envelope.ts";
 import type { Outcome } from "../mail/outcome.ts";
+import { peerText } from "../mail/peer.ts";
 import type { Delivery, Entry } from "./entry.ts";
 
 /** As many recipients as one to= line names; Sendmail breaks the line too. */
@@ -22,14 +23,10 @@ export function shown(address: string): string {
   return /^[|/"<\\]/.test(address) ? address : `<${address}>`;
 }
 
-/** `name [address]`, as relay= shows a client. */
-export function relayOf(envelope: Envelope): string {
-  const { origin } = envelope;
-  if (origin.clientAddress === "") return `${origin.localUser ?? "root"}@localhost`;
-  const bracketed = `[${origin.clientAddress}]`;
-  return origin.clientName === bracketed || origin.clientName === ""
-    ? bracketed
-    : `${origin.clientName} ${bracketed}${origin.clientResolve === "forged" ? " (may be forged)" : ""}`;
+/** The client, as relay= shows it. */
+export function relayOf({ origin }: Envelope): string {
+  const { clientName: name, clientAddress: address, clientResolve: resolve } = origin;
+  return address === "" ? `${origin.localUser ?? "root"}@localhost` : peerText({ name, address, resolve });
 }
 
 /** The value of the first field of this name (lower case), on one line; "" when there is none. */
@@ -42,12 +39,12 @@ export function fieldOf(header: Buffer, name: string): string {
   return (end < 0 ? rest : rest.slice(0, end)).replace(/\r\n[ \t]+/g, " ").trim();
 }
 
-/** The line of an accepted message. As in Sendmail, size counts the header too and is what the priority begins with. */
+/** The line of an accepted message. As in Sendmail, size is what was sent to us, header included. */
 export function fromLine(id: string, envelope: Envelope, header: Buffer, bodyBytes: number): string {
   const { origin } = envelope;
   const parts = [
     `${id}: from=<${envelope.sender}>`,
-    `size=${header.length + bodyBytes}`,
+    `size=${envelope.receivedBytes ?? header.length + bodyBytes}`,
     `class=${envelope.precedence}`,
     `nrcpts=${envelope.recipients.length}`,
   ];
@@ -85,15 +82,15 @@ export function toLines(facts: ToFacts): string[] {
     `pri=${facts.priority}`,
     ...(relay === "" ? [] : [`relay=${relay}`]),
     `dsn=${o.status}`,
+    // What is deferred or sent has the reply in its stat=.
+    ...(o.kind === "failed" && o.remote !== "" && o.diagnostic !== "" ? [`reply=${o.diagnostic}`] : []),
     `stat=${o.text}`,
   ].join(", ");
   let names: string[] = [];
   let bytes = 0;
   const end = (): void => {
     if (names.length === 0) return;
-    const via = facts.deliveries.find((d) => d.via !== "")?.via;
-    const control = via === undefined ? "" : `ctladdr=${shown(via)}, `;
-    lines.push(`${facts.entry.id}: to=${names.join(",")}, ${control}${tail}`);
+    lines.push(`${facts.entry.id}: to=${names.join(",")}, ${tail}`);
     names = [];
     bytes = 0;
   };

@@ -24,6 +24,7 @@ export interface Kept {
 
 export class MemoryIntake implements Intake {
   readonly kept: Kept[] = [];
+  #ids = 0;
   opened = 0;
   aborted = 0;
   /** What MAIL is told. */
@@ -35,8 +36,12 @@ export class MemoryIntake implements Intake {
     return this.full;
   }
 
-  open(): Draft {
-    const id = `Q${String(++this.opened).padStart(13, "0")}`;
+  newId(): string {
+    return `Q${String(++this.#ids).padStart(13, "0")}`;
+  }
+
+  open(id = this.newId()): Draft {
+    this.opened++;
     const chunks: Buffer[] = [];
     let over = false;
     const end = (): void => {

@@ -17,6 +17,7 @@ const REPLY_MS_MAX = 20_000;
 /** Takes every message and forgets it. */
 export const forgetful: Intake = {
   admit: () => null,
+  newId: () => "Q0000000000000",
   open: () => ({
     id: "0000000000A000",
     write: () => undefined,
