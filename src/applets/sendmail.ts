@@ -6,6 +6,7 @@ import { type CommandLine, parseCommandLine } from "../daemon/commandline.ts";
 import {
   ask,
   deliver,
+  heldCount,
   type Job,
   loginName,
   queueEntries,
@@ -93,7 +94,8 @@ async function list(job: Job, line: CommandLine, io: Io): Promise<number> {
     io.err(`${entries.error}\n`);
     return EX.TEMPFAIL;
   }
-  io.out(formatMailq(job.folders.queue, entries.value, line.verbose));
+  const held = line.quarantined ? 0 : await heldCount(job);
+  io.out(formatMailq(job.folders.queue, entries.value, line.verbose, held));
   return EX.OK;
 }
 

@@ -64,8 +64,10 @@ export const SPACE_AGE_MS = 1000;
 export const FREE_INODES_MIN = 16;
 /** Damaged records whose bytes are kept for the administrator; later ones are only logged. */
 export const QUARANTINE_FILES_MAX = 200;
-/** Starts with the same message in hand before it is quarantined. */
+/** Ends of the program with the same message in hand before it is quarantined. */
 export const STARTS_IN_HAND_MAX = 3;
+/** Milliseconds for which everything else waits while the message goes alone that the next end of the program would quarantine. */
+export const SUSPECT_ALONE_MS = 60_000;
 /** Attempts that run at the same time. */
 export const ATTEMPTS_MAX = 64;
 /** Attempts to the same mailer and host that run at the same time. */

@@ -5,7 +5,7 @@ import { notInBuild } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { type CallError, callDaemon, talkSmtp } from "../control/client.ts";
 import type { Call, Submission, SubmitAnswer } from "../control/protocol.ts";
-import type { QueueEntry } from "../spool/spool.ts";
+import type { QueueEntry, SpoolFigures } from "../spool/spool.ts";
 import { SYSLOG_VARIABLE, startInBackground } from "../sys/background.ts";
 import { sleep, systemClock } from "../sys/clock.ts";
 import { makeDuplex } from "../sys/duplex.ts";
@@ -133,6 +133,15 @@ export async function queueEntries(job: Job, call: Call): Promise<Result<readonl
   const asked = await ask(job, call);
   // mailq is answered with entries.
   return asked.ok ? ok(asked.value as QueueEntry[]) : asked;
+}
+
+/** Quarantined messages in the queue, which mailq does not list unless it is asked for them. */
+export async function heldCount(job: Job): Promise<number> {
+  const asked = await ask(job, { verb: "status" });
+  if (!asked.ok) return 0;
+  // status is answered with figures.
+  const [state] = asked.value as { readonly queue: SpoolFigures }[];
+  return state?.queue.held ?? 0;
 }
 
 /** SMTP on standard input and output (-bs): with the daemon's queue when it runs, else with the queue itself. */

@@ -47,6 +47,8 @@ export interface Surroundings {
   readonly uid: number;
   /** Certificate files that were read, kept for reloads: root may have been given up by then. */
   readonly certificateFiles: KnownFiles;
+  /** Whoever started the program saw it end by itself. */
+  readonly crashed?: boolean;
 }
 
 /** How long an interactive client waits for the next hop before its message is made durable. */
@@ -165,6 +167,7 @@ export class Gateway {
       router: makeRouter(() => this.site),
       mailers: this.#byName,
       clockFloorMs: CLOCK_FLOOR_MS,
+      crashed: around.crashed === true,
       onOutcome: (event) => this.statistics.note(event),
       tooLoaded: (priority, name) => {
         const daemon = this.configuration.daemons.find((d) => d.name === name);

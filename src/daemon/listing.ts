@@ -46,9 +46,14 @@ function rows(entry: QueueEntry, verbose: boolean): string[] {
   return lines;
 }
 
-/** The whole listing; `folder` is the queue's. */
-export function formatMailq(folder: string, entries: readonly QueueEntry[], verbose: boolean): string {
-  const total = `\t\tTotal requests: ${entries.length}\n`;
+/** The whole listing; `folder` is the queue's. `held`: quarantined messages that are not among the entries, said at the end. */
+export function formatMailq(
+  folder: string,
+  entries: readonly QueueEntry[],
+  verbose: boolean,
+  held = 0,
+): string {
+  const total = `\t\tTotal requests: ${entries.length}${held === 0 ? "" : `, ${held} quarantined`}\n`;
   if (entries.length === 0) return `${folder} is empty\n${total}`;
   const head = verbose
     ? "-----Q-ID----- --Size-- -Priority- ---Q-Time--- --------Sender/Recipient--------"

@@ -8,6 +8,7 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { DaemonSpec } from "../config/configuration.ts";
 import type { Smtpd } from "../smtpd/server.ts";
 import type { Service } from "../smtpd/service.ts";
+import { CRASH_MARK } from "../spool/store.ts";
 import { SYSLOG_VARIABLE } from "../sys/background.ts";
 import { systemClock } from "../sys/clock.ts";
 import { compileBriefly } from "../sys/compiler.ts";
@@ -16,6 +17,7 @@ import { removeFile, replaceFile } from "../sys/files.ts";
 import { collectEverything } from "../sys/heap.ts";
 import type { LocalListener } from "../sys/localsocket.ts";
 import { type Log, processLog, standardErrorLog } from "../sys/log.ts";
+import { joinPath } from "../sys/path.ts";
 import { becomeUser, exitNow, onFatal, onSignal, processId, setEffectiveUser } from "../sys/process.ts";
 import { syslogWriter } from "../sys/syslog.ts";
 import { writeErr } from "../sys/terminal.ts";
@@ -59,6 +61,9 @@ function refused(line: string, exit = EX_CONFIG): Result<never, NotReady> {
   return err({ lines: [line], exit });
 }
 
+/** Set to 1 by who starts the program and saw it end by itself (rootfs/lib/postern/gateway). */
+const CRASHED_VARIABLE = "POSTERN_CRASHED";
+
 /** Everything up to a gateway without spool: configuration, folders, tables, certificates. */
 function prepare(
   line: CommandLine,
@@ -93,6 +98,7 @@ function prepare(
     folders,
     uid: user?.uid ?? -1,
     certificateFiles: new Map(),
+    crashed: environment.get(CRASHED_VARIABLE) === "1",
   };
   const gateway = Gateway.make(ready.value, around);
   if (!gateway.ok) return refused(gateway.error, 71);
@@ -171,6 +177,8 @@ export async function runDaemon(
   const { log, folders, clock } = gateway.around;
   onFatal((what) => {
     log.line(0, `assertion or bug, the process ends: ${what}`);
+    // Found at the next start: what was being tried may be the reason.
+    if (gateway.spool !== null) replaceFile(joinPath(folders.queue, CRASH_MARK), "", 0o600);
     exitNow(EX_SOFTWARE);
   });
   // Before the jail: a packaged binary unpacks the addon outside of it.

@@ -63,6 +63,16 @@ export interface Placement {
   readonly lineMax: number;
 }
 
+/** Why the program itself holds a message; persons and rules hold with words of their own. */
+export type ProgramHold =
+  | `damaged: ${string}`
+  | `the program ended ${number} times while trying this message`;
+
+/** Held by the program, not by a person or a rule: such mail ages and returns as other mail does. */
+export function heldByProgram(entry: Entry): boolean {
+  return /^(?:damaged: |the program ended \d+ times while trying this message$)/.test(entry.hold);
+}
+
 export interface Entry {
   readonly id: string;
   readonly sender: string;

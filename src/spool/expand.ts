@@ -19,6 +19,11 @@ export interface Expanded {
 
 type Draft = Omit<Delivery, "index">;
 
+/** A delivery for each recipient of a message that is not routed at all. */
+export function unroutedDeliveries(recipients: readonly Recipient[]): Delivery[] {
+  return recipients.map((r, index) => ({ ...waiting(r, r.address), index }));
+}
+
 function waiting(recipient: Recipient, original: string): Draft {
   return {
     original,

@@ -12,13 +12,14 @@ import { FileBody, MemoryBody } from "./body.ts";
 import type { Dispatcher, GroupResult } from "./dispatch.ts";
 import type { Content, Delivery, Entry } from "./entry.ts";
 import { expandEntry, UNROUTED } from "./expand.ts";
+import { groupsOf } from "./groups.ts";
 import type { Verdict } from "./intake.ts";
 import type { BodyForm } from "./mailer.ts";
 import type { BodySource } from "./messagefile.ts";
 import type { Report } from "./notices.ts";
 import { refusalFor } from "./room.ts";
 import type { Router } from "./router.ts";
-import { groupsOf, type Schedule } from "./schedule.ts";
+import type { Schedule } from "./schedule.ts";
 import type { Store } from "./store.ts";
 
 export interface InteractiveDeps {

@@ -161,6 +161,12 @@ export class SegmentLog {
     });
   }
 
+  /** Appends in order; true when all of them are durable. */
+  async appendAll(drafts: readonly Draft[], kind: AppendClass): Promise<boolean> {
+    const results = await Promise.all(drafts.map((draft) => this.append(draft, kind)));
+    return results.every((result) => result.ok);
+  }
+
   /** Counts a message that recovery found in its segment. */
   hold(location: Location, bytes: number): void {
     const segment = this.segment(location.epoch);

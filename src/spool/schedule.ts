@@ -1,20 +1,21 @@
 // When messages are tried: at once after acceptance, at queue runs, and on request. A round takes one message through expansion,
 // its groups' attempts and the notices, and ends with its state on flash or with the message finished (semantics 19 and 21).
 
-import { ATTEMPT_RECIPIENTS_MAX } from "../base/limits.ts";
 import type { Lookup } from "../base/result.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
 import { Deadlines, isOverdue } from "./deadline.ts";
 import type { DeadHosts, Dispatcher, Group, GroupResult } from "./dispatch.ts";
-import { type Content, type Delivery, type Entry, priorityOf } from "./entry.ts";
-import { expandEntry, UNROUTED } from "./expand.ts";
+import { type Content, type Delivery, type Entry, heldByProgram, priorityOf } from "./entry.ts";
+import { expandEntry, UNROUTED, unroutedDeliveries } from "./expand.ts";
+import { groupsOf } from "./groups.ts";
 import { lastAnswer, type Notices, type Report } from "./notices.ts";
 import type { Router } from "./router.ts";
 import { type Selector, selects } from "./selector.ts";
 import { ageFor, type Settings } from "./settings.ts";
 import type { Store } from "./store.ts";
+import { Suspects } from "./suspects.ts";
 import { toLines } from "./wording.ts";
 
 export interface ScheduleDeps {
@@ -47,7 +48,7 @@ export class Schedule {
   readonly #deps: ScheduleDeps;
   readonly #rounds = new Set<Promise<void>>();
   readonly #abort = new AbortController();
-  readonly #suspects: Set<string>;
+  readonly #suspects: Suspects;
   readonly #deadlines: Deadlines;
   #timer: (() => void) | null = null;
   #intervalRun = false;
@@ -56,8 +57,10 @@ export class Schedule {
   constructor(deps: ScheduleDeps) {
     this.#deps = deps;
     this.#deadlines = new Deadlines(deps.clock);
-    // Only what was there when the program ended badly can have been the reason.
-    this.#suspects = new Set(deps.store.unclean ? deps.store.entries.keys() : []);
+    const { store, clock } = deps;
+    // Only what was there when the program ended can have been the reason.
+    const ids = store.crashed ? store.entries.keys() : [];
+    this.#suspects = new Suspects({ clock, ids, mark: (entry) => store.markInHand(entry) });
   }
 
   get signal(): AbortSignal {
@@ -135,7 +138,36 @@ export class Schedule {
     };
     const workers = Math.min(ROUNDS_AT_A_TIME, due.length);
     await Promise.all(Array.from({ length: workers }, worker));
+    if (selectors.length === 0) await this.#ageHeld();
     return { tried: due.length };
+  }
+
+  /** What the program itself holds is not tried, but its sender is warned, and told when its time is over. */
+  async #ageHeld(): Promise<void> {
+    const { store, settings } = this.#deps;
+    for (const entry of [...store.entries.values()]) {
+      if (entry.running || entry.finishing || !heldByProgram(entry) || this.#stopped) continue;
+      const age = store.time.now() - entry.arrivedSpoolMs;
+      const ages = [
+        ageFor(settings.returnMs, entry.urgency),
+        entry.warned ? 0 : ageFor(settings.warnMs, entry.urgency),
+      ];
+      if (!ages.some((limit) => limit > 0 && age >= limit)) continue;
+      entry.running = true;
+      if (entry.deliveries === null) {
+        entry.deliveries = unroutedDeliveries(entry.recipients);
+        entry.recipients = [];
+      }
+      for (const delivery of entry.deliveries)
+        if (delivery.state === "waiting") delivery.text = `held: ${entry.hold}`;
+      const round = this.conclude(
+        entry,
+        [],
+        once(() => store.load(entry)),
+      );
+      this.#track(round);
+      await round;
+    }
   }
 
   #due(entry: Entry, selectors: readonly Selector[], all: boolean): boolean {
@@ -187,14 +219,25 @@ export class Schedule {
    * Takes one message through an attempt; never rejects for what peers and disks do. `refuses` may take over the end: when it
    * says true, the sender is told by whoever asked, and the message is finished.
    */
-  async #round(
+  #round(
     entry: Entry,
     dead: DeadHosts | null,
     refuses: (reports: readonly Report[]) => boolean = () => false,
   ): Promise<void> {
     entry.running = true;
+    return this.#suspects.run(entry, () => this.#attempt(entry, dead, refuses));
+  }
+
+  async #attempt(
+    entry: Entry,
+    dead: DeadHosts | null,
+    refuses: (reports: readonly Report[]) => boolean,
+  ): Promise<void> {
     const { store } = this.#deps;
-    if (this.#suspects.delete(entry.id)) await store.markInHand(entry);
+    if (this.#stopped) {
+      entry.running = false;
+      return;
+    }
     const loader = once(() => this.#load(entry));
     const expanded = await expandEntry(this.#deps.router, entry);
     const known = expanded?.known ?? new Map<Delivery, Outcome>();
@@ -238,8 +281,7 @@ export class Schedule {
   async #load(entry: Entry): Promise<Lookup<Content>> {
     const content = await this.#deps.store.load(entry);
     if (content.kind === "absent") {
-      entry.hold = "damaged: its content does not match its checksum";
-      this.#deps.log.line(1, `${entry.id}: quarantine=${entry.hold}`);
+      this.#deps.store.hold(entry, "damaged: its content does not match its checksum");
     }
     return content;
   }
@@ -439,33 +481,6 @@ export class Schedule {
     });
     cancel();
   }
-}
-
-/** Deliveries of one message by mailer, host and sender, none too large. */
-export function groupsOf(
-  entry: Entry,
-  deliveries: readonly Delivery[],
-  common: Pick<Group, "dead" | "interactive" | "signal" | "load">,
-): Group[] {
-  const byKey = new Map<string, Delivery[]>();
-  for (const delivery of deliveries) {
-    const where = delivery.signature ?? delivery.host.toLowerCase();
-    const key = `${delivery.mailer}\0${where}\0${delivery.sender}`;
-    const list = byKey.get(key);
-    if (list === undefined) byKey.set(key, [delivery]);
-    else list.push(delivery);
-  }
-  const groups: Group[] = [];
-  for (const list of byKey.values()) {
-    for (let at = 0; at < list.length; at += ATTEMPT_RECIPIENTS_MAX) {
-      const some = list.slice(at, at + ATTEMPT_RECIPIENTS_MAX);
-      const [first] = some;
-      if (first === undefined) continue;
-      const { mailer, host, sender } = first;
-      groups.push({ entry, mailer, host, sender, deliveries: some, ...common });
-    }
-  }
-  return groups;
 }
 
 function hostOf(entry: Entry): string {

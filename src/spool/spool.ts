@@ -50,6 +50,8 @@ export interface SpoolDeps {
   readonly tooLoaded?: (priority: number, daemon: string) => boolean;
   /** Bytes of new segments; undefined: by the size of the file system. */
   readonly segmentBytes?: number;
+  /** Whoever started the program saw it end by itself, so that the mail that it was at may be the reason. */
+  readonly crashed?: boolean;
   /** Told of each delivery's end in an attempt, for statistics, host status and history. */
   readonly onOutcome?: (event: OutcomeEvent) => void;
 }
@@ -136,6 +138,7 @@ export class Spool implements Intake {
       onAccepted: (entry) => this.#fresh(entry),
     });
     this.#notices = notices;
+    store.alarms.tell(clock, (subject, lines) => notices.announce(subject, lines));
     this.#schedule = new Schedule({
       store,
       dispatcher: this.#dispatcher,
@@ -207,6 +210,8 @@ export class Spool implements Intake {
    */
   start(intervalMs: number, firstRun = true): void {
     this.#started = true;
+    void this.#store.forgetCrash();
+    this.#store.alarms.start();
     this.#schedule.every(intervalMs);
     if (!firstRun) return;
     const { mode } = this.#deps.settings;
@@ -470,6 +475,7 @@ export class Spool implements Intake {
   async close(graceMs: number): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#store.alarms.stop();
     await this.#schedule.stop(graceMs);
     await Promise.allSettled(this.#committing);
     await this.#interactive.stop();
@@ -496,6 +502,7 @@ export async function makeSpool(deps: SpoolDeps): Promise<Result<Spool, DiskErro
     minFreeBlocks: deps.settings.minFreeBlocks,
     clockFloorMs: deps.clockFloorMs,
     ...(deps.segmentBytes === undefined ? {} : { segmentBytes: deps.segmentBytes }),
+    crashed: deps.crashed === true,
   });
   if (!store.ok) return err(store.error);
   await store.value.room.learn();

@@ -17,6 +17,7 @@ import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
 import { type Accepting, costOf, newEntry } from "./accepting.ts";
 import { SpoolTime } from "./age.ts";
+import { Alarms } from "./alarms.ts";
 import { type BodyFile, MemoryBody } from "./body.ts";
 import {
   ACCEPT_FIXED_BYTES,
@@ -27,11 +28,12 @@ import {
   encodeOutcome,
 } from "./codec.ts";
 import { finishDraft, progressDrafts } from "./drafts.ts";
-import type { Content, Entry } from "./entry.ts";
+import type { Content, Entry, ProgramHold } from "./entry.ts";
 import { describe, Fold } from "./fold.ts";
 import { idMaker } from "./identity.ts";
 import { SegmentLog } from "./log.ts";
 import { MessageFiles } from "./messagefile.ts";
+import { Mover } from "./mover.ts";
 import { noDisk } from "./nodisk.ts";
 import { keptSlot, openQuarantine, Quarantine } from "./quarantine.ts";
 import { type Draft, draftOf, RECORD } from "./record.ts";
@@ -53,17 +55,22 @@ export interface StoreDeps {
   readonly clockFloorMs: number;
   /** Bytes of new segments; undefined: by the size of the file system. */
   readonly segmentBytes?: number;
+  /** Whoever started the program has seen it end by itself; what the program has seen is in the queue folder (CRASH_MARK). */
+  readonly crashed?: boolean;
 }
 
-const MOVE_BYTES_AT_A_TIME = 1024 * 1024;
+/** A file in the queue folder: the program has ended by itself, because of a bug. */
+export const CRASH_MARK = "crashed";
 
 export class Store {
   readonly entries: Map<string, Entry>;
   readonly time: SpoolTime;
   readonly quarantine: Quarantine;
   readonly newId: () => string;
-  /** The program did not end as it should: marks are made before recovered messages are tried. */
-  readonly unclean: boolean;
+  /** What somebody must look at; said in the log already. */
+  readonly alarms = new Alarms();
+  /** The program ended by itself: marks are made before recovered messages are tried (suspects.ts). */
+  readonly crashed: boolean;
   readonly room: Room;
   readonly #files: MessageFiles;
   readonly #deps: StoreDeps;
@@ -74,13 +81,14 @@ export class Store {
   #suspended: ReadonlySet<string>;
   #closing = false;
   #freshBytes = 0;
-  #compacting: Promise<void> | null = null;
+  readonly #mover: Mover;
 
   private constructor(
     deps: StoreDeps,
     fold: Fold,
     quarantine: Quarantine,
     spareBytesMax: number,
+    crashed: boolean,
     log: (store: Store) => SegmentLog,
   ) {
     this.#deps = deps;
@@ -89,11 +97,12 @@ export class Store {
     this.entries = fold.entries;
     this.quarantine = quarantine;
     this.#boot = fold.boots + 1;
-    this.unclean = fold.global !== null && !fold.global.clean;
+    this.crashed = crashed && fold.global?.clean !== true;
     this.#suspended = new Set(fold.global?.suspended ?? []);
     this.time = new SpoolTime(deps.clock, deps.clockFloorMs, fold.newest);
     this.newId = idMaker(this.#boot, deps.entropy);
     this.#log = log(this);
+    this.#mover = new Mover(this.entries, this.#log, deps.log);
   }
 
   /** Opens the queue folder, making it when it is new, and recovers what is in it. */
@@ -122,7 +131,10 @@ export class Store {
     if (!recovered.ok) return recovered;
     await quarantine.value.forgetBelow(recovered.value.line[0]?.epoch ?? 0);
     const spareBytesMax = Math.min(SPARE_FILES_BYTES_MAX, space.value.totalBytes / 16);
-    const store = new Store(deps, fold, quarantine.value, spareBytesMax, (self) => {
+    const mark = await disk.open(`${folder}/${CRASH_MARK}`, "read");
+    if (mark.ok) await mark.value.close();
+    const crashed = mark.ok || deps.crashed === true;
+    const store = new Store(deps, fold, quarantine.value, spareBytesMax, crashed, (self) => {
       const { line, free, nextName } = recovered.value;
       return new SegmentLog(
         {
@@ -136,7 +148,7 @@ export class Store {
             space.value.totalBytes / 4,
           ),
           opening: () => self.#global(),
-          onTurn: () => self.#compactSoon(),
+          onTurn: () => self.#mover.soon(),
           onTrouble: (text) => deps.log.line(1, `queue: ${text}`),
         },
         line,
@@ -154,12 +166,19 @@ export class Store {
   static without(deps: StoreDeps, trouble: DiskError): Store {
     const disk = noDisk(trouble);
     const around = { ...deps, disk };
-    return new Store(around, new Fold(() => undefined), new Quarantine(disk, deps.folder), 0, (self) => {
-      const { clock, entropy, folder } = deps;
-      const quiet = { onTurn: () => undefined, onTrouble: () => undefined, opening: () => self.#global() };
-      const sizes = { segmentBytes: SEGMENT_BYTES_MIN, keepFreeBytes: 0 };
-      return new SegmentLog({ disk, clock, entropy, folder, ...sizes, ...quiet, trouble }, [], [], 1);
-    });
+    return new Store(
+      around,
+      new Fold(() => undefined),
+      new Quarantine(disk, deps.folder),
+      0,
+      false,
+      (self) => {
+        const { clock, entropy, folder } = deps;
+        const quiet = { onTurn: () => undefined, onTrouble: () => undefined, opening: () => self.#global() };
+        const sizes = { segmentBytes: SEGMENT_BYTES_MIN, keepFreeBytes: 0 };
+        return new SegmentLog({ disk, clock, entropy, folder, ...sizes, ...quiet, trouble }, [], [], 1);
+      },
+    );
   }
 
   async #start(damages: readonly Damage[], stated: ReadonlySet<string>): Promise<Result<true, DiskError>> {
@@ -172,13 +191,38 @@ export class Store {
     // The boot number must be on flash before an id of this boot can be.
     const marked = await this.#log.append(this.#global(), "accept");
     if (!marked.ok) return marked;
-    for (const entry of this.entries.values()) {
-      if (entry.inHand < STARTS_IN_HAND_MAX || entry.hold !== "") continue;
-      entry.hold = `the program ended ${entry.inHand} times while trying this message`;
-      this.#deps.log.line(1, `${entry.id}: quarantine=${entry.hold}`);
+    for (const entry of this.entries.values()) this.#judge(entry);
+    return ok(true);
+  }
+
+  /** What a message has to do with the end of the program, as far as its marks tell. */
+  #judge(entry: Entry): void {
+    if (entry.inHand === 0 || entry.hold !== "") return;
+    if (!this.crashed) {
+      // A power cut or a kill: none of those in hand had anything to do with it.
+      entry.inHand = 0;
+      void this.persist(entry, false);
+    } else if (entry.inHand >= STARTS_IN_HAND_MAX) {
+      this.hold(entry, `the program ended ${entry.inHand} times while trying this message`);
       void this.persist(entry, true);
     }
-    return ok(true);
+  }
+
+  /** The program itself does not deliver this message: somebody has to look at it, and is told. */
+  hold(entry: Entry, reason: ProgramHold): void {
+    entry.hold = reason;
+    this.#deps.log.line(1, `${entry.id}: quarantine=${reason}`);
+    this.alarms.add(`${entry.id} from <${entry.sender}> is held: ${reason}`);
+  }
+
+  /** Deliveries begin: what the last end of the program tells is known now. */
+  async forgetCrash(): Promise<void> {
+    const { disk, folder, log } = this.#deps;
+    const gone = await disk.unlink(`${folder}/${CRASH_MARK}`);
+    if (!gone.ok && gone.error.code === "ENOENT") return;
+    // A power cut must not bring it back: that would be an end of the program that never was.
+    const done = gone.ok ? await disk.syncFolder(folder, "that the note of the program's end is gone") : gone;
+    if (!done.ok) log.line(3, `queue: cannot remove ${CRASH_MARK}: ${done.error.code}`);
   }
 
   /** Large messages: files of no message go, those that are missing or damaged are told of. */
@@ -200,8 +244,7 @@ export class Store {
         this.entries.set(entry.id, describe(entry, rest.value.envelope, stated.has(entry.id)));
       } else {
         const reason = rest.kind === "absent" ? "its file is missing or damaged" : rest.reason;
-        entry.hold = `damaged: ${reason}`;
-        this.#deps.log.line(1, `${entry.id}: quarantine=${entry.hold}`);
+        this.hold(entry, `damaged: ${reason}`);
       }
     }
     return ok(true);
@@ -215,6 +258,8 @@ export class Store {
     if (kept.ok && kept.value === "known") return;
     const what = kept.ok ? kept.value : `not kept: ${kept.error.code}`;
     this.#deps.log.line(1, `queue: damaged record ${damage.name}: ${reason} (${what})`);
+    // What a power failure cut off was promised to nobody.
+    if (!damage.last) this.alarms.add(`damaged record ${damage.name}: ${reason} (${what})`);
   }
 
   /** The large message that a damaged record points to; absent when its file is not there, or another message has it. */
@@ -323,7 +368,7 @@ export class Store {
     const appended = this.#log.append(draftOf(RECORD.accept, pieces), "accept", costOf(entry));
     // Shares the batch; when it is lost alone, the window of duplicates is what any mark has.
     if (message.progress !== undefined)
-      void this.#appendAll(progressDrafts(entry, this.#log.payloadBytesMax), "mark");
+      void this.#log.appendAll(progressDrafts(entry, this.#log.payloadBytesMax), "mark");
     const done = await appended;
     if (!done.ok) {
       // The record may be on flash all the same (a failed sync says nothing): tell recovery that it is void.
@@ -407,13 +452,7 @@ export class Store {
           : progressDrafts(entry, this.#log.payloadBytesMax);
     }
     entry.changed.length = 0;
-    await this.#appendAll(drafts, kind);
-  }
-
-  /** In order; resolves when the last is durable. */
-  async #appendAll(drafts: readonly Draft[], kind: "mark" | "urgent"): Promise<boolean> {
-    const results = await Promise.all(drafts.map((draft) => this.#log.append(draft, kind)));
-    return results.every((result) => result.ok);
+    await this.#log.appendAll(drafts, kind);
   }
 
   /** Marks that the message is about to be tried; resolves when the mark is durable. */
@@ -436,67 +475,6 @@ export class Store {
     await this.#giveBack(entry);
   }
 
-  #compactSoon(): void {
-    if (this.#compacting !== null || this.#closing) return;
-    this.#compacting = this.#compact().finally(() => {
-      this.#compacting = null;
-    });
-  }
-
-  /** Copies what is still live in crowded segments to the head, so that no message pins a segment for ever. */
-  async #compact(): Promise<void> {
-    // One turn later: the log that asks for this is in the middle of its own change.
-    await Promise.resolve();
-    const epochs = this.#log.crowded();
-    if (epochs.length === 0) return;
-    let bytes = 0;
-    let moves: Promise<void>[] = [];
-    for (const entry of [...this.entries.values()]) {
-      if (this.#closing || !epochs.includes(entry.place.location.epoch)) continue;
-      if (entry.finishing || entry.moving !== null) continue;
-      entry.moving = this.#move(entry).finally(() => {
-        entry.moving = null;
-      });
-      moves.push(entry.moving);
-      bytes += costOf(entry);
-      if (bytes < MOVE_BYTES_AT_A_TIME) continue;
-      await Promise.all(moves);
-      moves = [];
-      bytes = 0;
-    }
-    await Promise.all(moves);
-  }
-
-  async #move(entry: Entry): Promise<void> {
-    const { place } = entry;
-    const from = place.location;
-    const facts = {
-      id: entry.id,
-      arrivedSpoolMs: entry.arrivedSpoolMs,
-      arrivedWallMs: entry.arrivedWallMs,
-      trusted: false,
-      copy: true,
-      place,
-    };
-    const pieces = [encodeAccept(facts)];
-    if (!place.inFile) {
-      const payload = await this.#log.readChecked(from);
-      if (payload.kind !== "found") {
-        const why = payload.kind === "tempfail" ? payload.reason : "it is damaged";
-        this.#deps.log.line(1, `${entry.id}: cannot be moved: ${why}`);
-        return;
-      }
-      pieces.push(payload.value.subarray(ACCEPT_FIXED_BYTES));
-    }
-    if (entry.finishing) return;
-    const appended = this.#log.append(draftOf(RECORD.accept, pieces), "mark", costOf(entry));
-    const stated = this.#appendAll(progressDrafts(entry, this.#log.payloadBytesMax), "mark");
-    const done = await appended;
-    if (!done.ok || !(await stated)) return;
-    place.location = done.value;
-    this.#log.drop(from, costOf(entry));
-  }
-
   /** Resolves when everything told so far is durable; false when the disk does not take it now. */
   settle(): Promise<boolean> {
     return this.#log.flushed();
@@ -507,7 +485,7 @@ export class Store {
     if (this.#closing) return;
     this.#closing = true;
     // On a disk that takes nothing copies and marks wait for ever: only closing the log ends their wait.
-    if (this.#compacting !== null) await Promise.race([this.#compacting, this.#log.flushed()]);
+    await Promise.race([this.#mover.stop(), this.#log.flushed()]);
     const said = this.#log.trouble === null ? this.#log.append(this.#global(), "urgent") : null;
     await this.#log.close();
     await said;

@@ -97,10 +97,11 @@ test("nor on a file system that forgets what files have grown by since its last 
   t.diagnostic(`${findings.operations} operations, ${findings.states} different states recovered`);
 });
 
-/** Made when an administrator deals with damage, which the scripts do not; test/unit/spool checks that it holds. */
+/** Syncs after repairs and after ends of the program, which have tests of their own (test/unit/spool/queue). */
 const NOT_IN_SCRIPTS = [
   "the mark that damage was dealt with",
   "names of quarantined bytes found by recovery",
+  "that the note of the program's end is gone",
 ];
 
 test("every sync that the queue makes is made in the scripts", () => {

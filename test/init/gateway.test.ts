@@ -57,6 +57,25 @@ test("a gateway that ends is started again after 1 s, then 2 s", async () => {
   assert.match(output, /starting it again in 2 s/);
 });
 
+for (const [how, tells] of [
+  ["kill -ABRT $$", true],
+  ["kill -SEGV $$", true],
+  ["kill -BUS $$", true],
+  ["kill -KILL $$", false],
+  ["kill -TERM $$", false],
+  ["exit 70", false],
+  ["exit 0", false],
+] as const)
+  test(`after "${how}" the next start ${tells ? "is" : "is not"} told that the program ended by itself`, async () => {
+    using box = await makeSandbox();
+    program(
+      box,
+      `[ -e /tmp/first ] || { : >/tmp/first; ${how}; }\necho "told \${POSTERN_CRASHED:-nothing}" >/tmp/told; exec sleep 100`,
+    );
+    const { output } = await box.run(`${START}; ${until("[ -s /tmp/told ]")}; cat /tmp/told`);
+    assert.match(output, tells ? /^told 1$/m : /^told nothing$/m);
+  });
+
 test("exit 78 is not tried again, and its reason is on the console", async () => {
   using box = await makeSandbox();
   program(

@@ -87,3 +87,11 @@ describe("mailq", () => {
     assert.match(line({ resting: true }), /^6AMA4pmj000047- {7}0 /);
   });
 });
+
+describe("what mailq does not list", () => {
+  it("is counted in its last line, also when nothing else is there", () => {
+    assert.match(formatMailq("/q", ENTRIES, false, 3), /\n\t\tTotal requests: \d+, 3 quarantined\n$/);
+    assert.equal(formatMailq("/q", [], false, 1), "/q is empty\n\t\tTotal requests: 0, 1 quarantined\n");
+    assert.equal(formatMailq("/q", [], false), "/q is empty\n\t\tTotal requests: 0\n");
+  });
+});

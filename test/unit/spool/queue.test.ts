@@ -463,29 +463,116 @@ test("suspend stops delivery and survives a reboot; resume delivers", async () =
   assert.equal(next.sent.length, 1);
 });
 
-test("a message that was in hand at three bad ends is quarantined, the others go on", async () => {
+/** Starts the program again and again with what was on flash when it died, until it lives for an hour; how often it died. */
+async function untilItLives(first: World, poison: string, delayMs: number): Promise<[World, number]> {
+  let image = first.disk.strict();
+  for (let deaths = 0; ; deaths++) {
+    assert.ok(deaths < 12, "it dies for ever");
+    const w = new World({}, new SimDisk(image), new SimClock());
+    w.crashed = deaths > 0;
+    w.poison = poison;
+    w.delayMs = delayMs;
+    w.otherwise = BUSY;
+    await w.open(900_000);
+    for (let second = 0; second < 3600 && w.died === null; second += 10) await w.clock.pass(10_000);
+    if (w.died === null) return [w, deaths];
+    image = w.died;
+  }
+}
+
+test("the message that ends the program is held at its third end, alone, and said", async () => {
+  for (const delayMs of [0, 5_000, 300_000]) {
+    const first = await world({ DeliveryMode: "queueonly" });
+    for (let i = 0; i < 20; i++) await first.send(`${i === 7 ? "poison" : `user${i}`}@host${i % 5}.example`);
+    const [w, deaths] = await untilItLives(first, "poison", delayMs);
+    const held = w.spool.list([{ kind: "reason", text: "", negate: false }]);
+    assert.deepEqual(
+      held.map((e) => e.recipients[0]?.address),
+      ["poison@host2.example"],
+      `attempts of ${delayMs} ms`,
+    );
+    assert.match(held[0]?.hold ?? "", /the program ended 3 times/);
+    assert.ok(deaths <= 5, `${deaths} ends`);
+    assert.ok(w.lines.some((line) => /quarantine=the program ended/.test(line)));
+    const letters = w.spool.list().filter((e) => e.recipients[0]?.address === "postmaster");
+    assert.equal(letters.length, 1, "one letter to the postmaster");
+  }
+});
+
+test("what the program holds comes back to its sender in the end; what a person holds does not", async () => {
+  const day = 24 * 3600 * 1000;
+  const first = await world({ DeliveryMode: "queueonly" });
+  await first.send("poison@example.net", { sender: "joe@gw.example" });
+  await first.send("amy@example.net", { sender: "joe@gw.example" });
+  await first.spool.hold([{ kind: "recipient", text: "amy", negate: false }], "looked at by Sam");
+  const [w] = await untilItLives(first, "poison", 0);
+  w.otherwise = SENT;
+  const sentTo = (who: string) => w.sent.filter((s) => s.recipients.includes(who));
+  for (let hours = 0; hours < 5; hours++) await w.clock.pass(3600_000);
+  assert.equal(sentTo("joe@gw.example").length, 1, "after four hours its sender is warned");
+  await w.clock.pass(6 * day);
+  const [, bounce] = sentTo("joe@gw.example");
+  assert.match(bounce?.body ?? "", /Action: failed/);
+  assert.match(bounce?.body ?? "", /poison@example\.net/);
+  assert.match(bounce?.body ?? "", /the program ended 3 times while trying this message/);
+  assert.equal(sentTo("joe@gw.example").length, 2);
+  assert.deepEqual(
+    w.spool.list([{ kind: "reason", text: "", negate: false }]).map((e) => e.hold),
+    ["looked at by Sam"],
+  );
+});
+
+test("power cuts and kills from outside never count against a message, however often they come", async () => {
   let w = await world();
   w.otherwise = BUSY;
-  await w.send("poison@example.net");
+  for (let i = 0; i < 20; i++) await w.send(`user${i}@example.net`);
   await w.clock.pass(200);
-  for (let i = 0; i < 3; i++) {
+  for (let cut = 0; cut < 10; cut++) {
     const image = w.disk.strict();
     w = new World({}, new SimDisk(image), new SimClock());
-    // The attempt never comes back: the program has died.
     w.delayMs = Number.MAX_SAFE_INTEGER;
-    await w.open();
-    await w.clock.pass(200);
+    await w.open(900_000);
+    await w.clock.pass(2_000);
+    assert.ok(w.attempts > 0, "they are tried again");
   }
   const last = await w.reboot();
-  await last.send("amy@example.net");
-  assert.deepEqual(
-    last.sent.map((s) => s.recipients),
-    [["amy@example.net"]],
-  );
-  assert.match(
-    last.spool.list([{ kind: "reason", text: "", negate: false }])[0]?.hold ?? "",
-    /ended 3 times/,
-  );
+  last.otherwise = SENT;
+  await last.flush();
+  assert.deepEqual(last.spool.list([{ kind: "reason", text: "", negate: false }]), []);
+  assert.equal(last.sent.length, 20);
+});
+
+test("a power cut between two ends of the program wipes the slate", async () => {
+  const first = await world({ DeliveryMode: "queueonly" });
+  await first.send("poison@example.net");
+  let image = first.disk.strict();
+  // Twice it ends the program, then the power fails, and so on.
+  for (const crashed of [false, true, true, false, true, true, false]) {
+    const w = new World({}, new SimDisk(image), new SimClock());
+    w.crashed = crashed;
+    w.poison = "poison";
+    await w.open(900_000);
+    await w.clock.pass(200);
+    assert.ok(w.died !== null, "it is tried each time");
+    image = w.died;
+  }
+});
+
+test("the program's own note of its end counts like its starter's word, once", async () => {
+  const first = await world({ DeliveryMode: "queueonly" });
+  await first.send("poison@example.net");
+  let image: ReadonlyMap<string, Buffer> = first.disk.strict();
+  let deaths = 0;
+  for (; deaths < 12; deaths++) {
+    const w = new World({}, new SimDisk(image), new SimClock());
+    w.poison = "poison";
+    await w.open(900_000);
+    await w.clock.pass(200);
+    if (w.died === null) break;
+    assert.equal(w.died.has("/q/crashed"), false, "the note is taken away when deliveries begin");
+    image = new Map([...w.died, ["/q/crashed", Buffer.alloc(0)]]);
+  }
+  assert.equal(deaths, 4, "once unmarked, then three times with a mark");
 });
 
 test("each damaged message costs only itself, and is kept with a reason", async () => {

@@ -54,6 +54,11 @@ export class World implements Mailer, Router {
   priorityMax = Number.POSITIVE_INFINITY;
   /** Milliseconds that each attempt takes. */
   delayMs = 0;
+  /** The program ended by itself before this start, and whoever started it says so. */
+  crashed = false;
+  /** The attempt for this user ends the program: `died` is what is on flash then. */
+  poison = "";
+  died: ReadonlyMap<string, Buffer> | null = null;
   readonly aliases = new Map<string, Routed>();
   #spool: Spool | null = null;
   #seed = 1;
@@ -82,6 +87,7 @@ export class World implements Mailer, Router {
       names: { hostName: "gw.example", version: "8.18.1", mailerDaemon: "MAILER-DAEMON@gw.example" },
       clockFloorMs: Date.UTC(2026, 0, 1),
       tooLoaded: (priority) => priority > this.priorityMax,
+      crashed: this.crashed,
     });
     if (!made.ok) throw new Error(`${made.error.operation}: ${made.error.code}`);
     this.#spool = made.value;
@@ -113,6 +119,10 @@ export class World implements Mailer, Router {
     this.attempts++;
     const pieces: Buffer[] = [];
     for await (const chunk of attempt.message.body.chunks()) pieces.push(chunk);
+    if (this.poison !== "" && attempt.recipients.some((r) => r.user.startsWith(`${this.poison}@`))) {
+      this.died = this.disk.strict();
+      return new Promise(() => undefined);
+    }
     if (this.delayMs > 0) {
       await new Promise<void>((resolve) => {
         this.clock.after(this.delayMs, resolve);
