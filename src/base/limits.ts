@@ -15,8 +15,15 @@ export const ADDRESS_TOKENS_MAX = 1000;
 export const REWRITE_DEPTH_MAX = 50;
 /** Recipients of one envelope, whatever MaxRecipientsPerMessage says (0 there means no limit of its own). */
 export const ENVELOPE_RECIPIENTS_MAX = 10_000;
-/** Deliveries that one recipient may expand to through aliases. */
+/** Deliveries and errors that one recipient may come to through aliases and files; fewer where memory is short. */
 export const EXPANSION_MAX = 100_000;
+export const EXPANSION_MIN = 2000;
+/** Bytes of memory that one of them costs from alias to next hop. */
+export const EXPANSION_BYTES_EACH = 12_800;
+/** Lines and addresses that are read for each delivery which may come of them: comments, repetitions and what is no address count too. */
+export const EXPANSION_PIECES_EACH = 2;
+/** Milliseconds that work on one message may take before others have their turn. */
+export const SLICE_MS = 10;
 /** A message body up to this size stays in memory while it is received and is written with its record. */
 export const BODY_IN_MEMORY_BYTES_MAX = 128 * 1024;
 /** Bytes of message bodies that all sessions together may hold in memory; CONFIG_BODIES_IN_MEMORY_KB. */
@@ -40,6 +47,10 @@ export const MAP_HELD_BYTES_MAX = 64 * 1024;
 export const MAP_CHECK_INTERVAL_MS = 1000;
 /** Bytes of one alias with its continuation lines. */
 export const ALIAS_BYTES_MAX = 1024 * 1024;
+/** Bytes of a .forward file. */
+export const FORWARD_BYTES_MAX = 1024 * 1024;
+/** Bytes of an :include: file where there is memory enough. */
+export const INCLUDE_BYTES_MAX = 32 * 1024 * 1024;
 /** Bytes of an aliases source or of a class file. */
 export const LIST_FILE_BYTES_MAX = 64 * 1024 * 1024;
 /** Bytes of one segment of the queue's log on a large spool; smaller spools get smaller ones. */

@@ -3,6 +3,7 @@
 
 import { reply } from "../mail/reply.ts";
 import { checkCompat } from "../policy/compat.ts";
+import { discreet } from "../route/answerline.ts";
 import { expandRecipient, verifyRecipient } from "../route/expand.ts";
 import { hostSignature } from "../route/mx.ts";
 import { hasFlag, prefixed, recipientRefusal, senderFullName, senderRefusal } from "../route/resolve.ts";
@@ -22,7 +23,7 @@ export function makeRouter(site: () => Site, trace?: Trace): Router {
     async expand(recipient, sender) {
       const expansion = await expandRecipient(site(), recipient, { trace });
       const waiting = expansion.deliveries.filter((d) => d.wait !== "");
-      const errors: RoutedError[] = expansion.errors.map((e) => ({
+      const errors: RoutedError[] = expansion.errors.map(discreet).map((e) => ({
         permanent: !temporary(e.reply.code),
         address: e.address === "" ? recipient.address : e.address,
         via: e.via,

@@ -103,8 +103,10 @@ export function openSiteHere(
             ),
       resolver,
       accounts: passwd,
-      files: makeRecipientFiles(configuration.options.DontBlameSendmail, (path) =>
-        realPathOf(where.mail, path),
+      files: makeRecipientFiles(
+        configuration.options.DontBlameSendmail,
+        (path) => realPathOf(where.mail, path),
+        passwd,
       ),
       hostName: own,
       localNames: interfaceNames(machine.hostsFile, own),

@@ -6,7 +6,7 @@ import { completeHeader } from "../mail/complete.ts";
 import type { Envelope, NotifyWord, Recipient } from "../mail/envelope.ts";
 import { recipientList } from "../mail/phrase.ts";
 import { isXtext } from "../mail/xtext.ts";
-import { errorLine } from "../route/answerline.ts";
+import { discreet, errorLine } from "../route/answerline.ts";
 import { expandRecipient } from "../route/expand.ts";
 import type { Site } from "../route/site.ts";
 import type { Intake } from "../spool/intake.ts";
@@ -118,7 +118,7 @@ export async function submit(
   for (const address of addresses) {
     const expansion = await expandRecipient(site, { address });
     for (const e of expansion.errors) {
-      messages.push(errorLine(e));
+      messages.push(errorLine(discreet(e)));
       status ||= e.exit;
     }
     if (expansion.deliveries.length > 0) recipients.push({ address: bareAddress(address), ...notify });

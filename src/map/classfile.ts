@@ -3,8 +3,7 @@
 
 import { LIST_FILE_BYTES_MAX } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
-import { checkFile, TRUST_NOTHING, type Trust } from "../safefile/check.ts";
-import { errorText, readBoundedFile } from "../sys/files.ts";
+import { readTrusted, TRUST_NOTHING, type Trust } from "../safefile/check.ts";
 import { fromBytes } from "./bytestring.ts";
 
 /** The names in the text of a class file, in their order and case. */
@@ -23,13 +22,9 @@ export function readClassFile(
   optional: boolean,
   trust: Trust = TRUST_NOTHING,
 ): Result<readonly string[]> {
-  const trusted = checkFile(path, "class", trust);
-  if (!trusted.ok)
-    return optional && trusted.error === errorText("ENOENT")
-      ? ok([])
-      : err(`fileclass: cannot open '${path}': ${trusted.error}`);
-  const text = readBoundedFile(path, LIST_FILE_BYTES_MAX);
-  if (text.kind === "found") return ok(parseClassFile(text.value));
-  if (text.kind === "tempfail") return err(`fileclass: ${text.reason}`);
-  return optional ? ok([]) : err(`fileclass: cannot open '${path}': ${errorText("ENOENT")}`);
+  const text = readTrusted(path, "class", trust, LIST_FILE_BYTES_MAX);
+  if (text.ok) return ok(parseClassFile(text.value.bytes));
+  const { kind, reason } = text.error;
+  if (kind === "tempfail") return err(`fileclass: ${reason}`);
+  return optional && kind === "absent" ? ok([]) : err(`fileclass: cannot open '${path}': ${reason}`);
 }

@@ -4,8 +4,7 @@
 
 import { LIST_FILE_BYTES_MAX } from "../base/limits.ts";
 import type { MapSpec } from "../config/configuration.ts";
-import { checkFile, type Trust } from "../safefile/check.ts";
-import { readBoundedFile } from "../sys/files.ts";
+import { checkFile, readTrusted, type Trust } from "../safefile/check.ts";
 import { aliasSummary, COMPLETE_KEY, isLoopbackName, parseAliases } from "./aliases.ts";
 import { databasePath, systemReason, writeDatabase } from "./build.ts";
 import { DATABASE_TYPES } from "./open.ts";
@@ -49,15 +48,13 @@ function buildOne(named: string, trust: Trust, isLocal: (host: string) => boolea
     ],
     exit: EXIT.SOFTWARE,
   });
-  const readable = checkFile(path, "alias", trust);
-  if (!readable.ok) return refuse(readable.error);
+  const source = readTrusted(path, "alias", trust, LIST_FILE_BYTES_MAX);
+  if (!source.ok)
+    return refuse(source.error.kind === "tempfail" ? systemReason(source.error.reason) : source.error.reason);
   const database = databasePath(path);
   const writable = checkFile(database, "writemap", trust);
   if (!writable.ok && writable.error !== "No such file or directory") return cannotStore(writable.error);
-  const source = readBoundedFile(path, LIST_FILE_BYTES_MAX);
-  if (source.kind !== "found")
-    return refuse(source.kind === "tempfail" ? systemReason(source.reason) : "No such file or directory");
-  const parsed = parseAliases(source.value, isLocal);
+  const parsed = parseAliases(source.value.bytes, isLocal);
   const entries = new Map<string, readonly string[]>([[COMPLETE_KEY, ["@"]]]);
   for (const [key, value] of parsed.entries) entries.set(key, [value]);
   const written = writeDatabase(database, entries);

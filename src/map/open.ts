@@ -6,9 +6,9 @@
 import { MAP_CHECK_INTERVAL_MS, MAP_TEXT_BYTES_MAX } from "../base/limits.ts";
 import { ABSENT, found, type Lookup, tempfail } from "../base/result.ts";
 import type { MapSpec } from "../config/configuration.ts";
-import { checkFile, TRUST_NOTHING, type Trust } from "../safefile/check.ts";
+import { checkFile, readTrusted, TRUST_NOTHING, type Trust } from "../safefile/check.ts";
 import { type Clock, systemClock } from "../sys/clock.ts";
-import { errorText, type FileFacts, openForReading, readBoundedFile, statPath } from "../sys/files.ts";
+import { errorText, type FileFacts, openForReading, statPath } from "../sys/files.ts";
 import { baseName } from "../sys/path.ts";
 import { byteString, foldCase, fromBytes, toBytes } from "./bytestring.ts";
 import { CdbFile } from "./cdb.ts";
@@ -221,12 +221,16 @@ function mapComplaint(spec: MapSpec, text: string): string {
 }
 
 function textVersion(spec: MapSpec, stamp: string, source: string, means: Means): Version | null {
-  const unsafe = distrust(spec, source, means.trust);
-  if (unsafe !== null) return unsafe;
-  const text = readBoundedFile(source, MAP_TEXT_BYTES_MAX);
-  if (text.kind === "absent") return null;
-  if (text.kind === "tempfail") return broken("", text.reason);
-  const parsed = means.parse(text.value);
+  const text = readTrusted(source, "map", means.trust, MAP_TEXT_BYTES_MAX);
+  if (!text.ok) {
+    const { kind, reason } = text.error;
+    if (kind === "absent") return null;
+    return broken(
+      "",
+      kind === "tempfail" ? reason : mapComplaint(spec, `unsafe map file ${source}: ${reason}`),
+    );
+  }
+  const parsed = means.parse(text.value.bytes);
   const table = tableOf(source, parsed.entries, spec.caseSensitive);
   const notices = [
     `${source}.db is missing or not a constant database: the text is read instead`,

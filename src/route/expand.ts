@@ -2,12 +2,15 @@
 // relays for local users, .forward, loops and duplicates (semantics sections 9 and 10). The order of work follows Sendmail's, because
 // it decides which name of a loop is delivered to and which messages appear. Bounded by MaxAliasRecursion and EXPANSION_MAX.
 
-import { EXPANSION_MAX } from "../base/limits.ts";
+import { EXPANSION_BYTES_EACH, EXPANSION_MAX, EXPANSION_MIN, EXPANSION_PIECES_EACH } from "../base/limits.ts";
 import { scanAddress, tokensOf } from "../mail/address.ts";
 import type { NotifyWord } from "../mail/envelope.ts";
 import { focusOf } from "../mail/focus.ts";
 import { type Reply, reply } from "../mail/reply.ts";
-import type { Account, RecipientFile } from "./account.ts";
+import { memoryShare } from "../sys/memory.ts";
+import { breath } from "../sys/turn.ts";
+import type { Account, Controller, RecipientFile } from "./account.ts";
+import type { Expansion, ExpansionError } from "./expansion.ts";
 import { localAddress } from "./localaddr.ts";
 import { type RunOptions, startRun } from "./parse.ts";
 import {
@@ -23,45 +26,7 @@ import {
 import type { Trace } from "./run.ts";
 import type { Site } from "./site.ts";
 
-/** A final delivery of one recipient. */
-export interface Delivery {
-  readonly mailer: string;
-  readonly host: string;
-  /** The host is the address's own and canonical: -bv shows it with a final dot. */
-  readonly canonical: boolean;
-  readonly user: string;
-  /** The address as it stood in the envelope, alias or file. */
-  readonly address: string;
-  /** The alias, :include: or .forward it came through; "" when direct. */
-  readonly via: string;
-  /** Envelope sender instead of the message's, from an owner- alias; null: the message's own. */
-  readonly sender: string | null;
-  /** Came from a writable file: not for programs and files (those are errors already; kept for the mailer's own check). */
-  readonly unsafe: boolean;
-  /** Why it has to wait, "" when it can be tried now. */
-  readonly wait: string;
-  readonly notify?: readonly NotifyWord[];
-  readonly orcpt?: string;
-}
-
-export interface ExpansionError {
-  /** The address that is in error, as written where it stood. */
-  readonly address: string;
-  readonly via: string;
-  /** `file: line N: ` when it stands in an :include: or .forward file. */
-  readonly where: string;
-  /** Without the `<address>... ` prefix. */
-  readonly reply: Reply;
-  /** sysexits.h status; 0: none of its own. */
-  readonly exit: number;
-}
-
-export interface Expansion {
-  readonly deliveries: readonly Delivery[];
-  readonly errors: readonly ExpansionError[];
-  /** Exit status of -bv: 0, or that of the first error. */
-  readonly exit: number;
-}
+export type { Delivery, Expansion, ExpansionError } from "./expansion.ts";
 
 type State = "ok" | "bad" | "gone" | "verified";
 
@@ -80,9 +45,9 @@ interface Node {
   owner: string | null;
   /** Came from a file that others may write. */
   readonly unsafe: boolean;
-  /** The account whose .forward it came from, null for aliases. */
-  readonly forwarder: Account | null;
-  /** Programs and files may not be used: the forwarder's shell is not valid. */
+  /** The user whose .forward or list it came from, null for aliases. */
+  readonly controller: Controller | null;
+  /** Programs and files may not be used: the controller's shell is not valid. */
   readonly bogusShell: boolean;
 }
 
@@ -101,7 +66,11 @@ class Expander {
   readonly #queue: Node[] = [];
   readonly #index = new Map<string, Node[]>();
   readonly errors: ExpansionError[] = [];
-  /** EXPANSION_MAX is reached, and that was said. */
+  /** What may come of one recipient. */
+  readonly #max = memoryShare(1 / EXPANSION_BYTES_EACH, EXPANSION_MIN, EXPANSION_MAX);
+  /** Lines and addresses read so far. */
+  #pieces = 0;
+  /** The limits are reached, and that was said. */
   #full = false;
   /** File and line that is being read, for messages. */
   #where = "";
@@ -141,7 +110,7 @@ class Expander {
       selfReferring: false,
       owner: null,
       unsafe: parent?.unsafe ?? false,
-      forwarder: parent?.forwarder ?? null,
+      controller: parent?.controller ?? null,
       bogusShell: parent?.bogusShell ?? false,
       ...from,
     };
@@ -195,12 +164,19 @@ class Expander {
       if (problem !== null) this.#fail({ address: written, parent }, scanRefusal(problem).reply, EXIT_UNSET);
       const node = this.#node(written, resolution, parent, from);
       if (node !== null && this.#admit(node, parent)) fresh.push(node);
-      if (this.#queue.length + fresh.length > EXPANSION_MAX) {
-        this.#full = true;
-        this.#fail(parent, reply(554, "5.4.6", "too many recipients in expansion"), EXIT_UNSET);
-      }
+      this.#count(parent, fresh.length);
+      await breath();
     }
     for (const node of fresh.reverse()) await this.#recipient(node, level);
+  }
+
+  /** Counts a line or an address of `parent`; says so when there are too many, or too much has come of them (`more`: not yet queued). */
+  #count(parent: Node, more: number): void {
+    this.#pieces++;
+    const come = this.#queue.length + this.errors.length + more;
+    if (this.#full || (come <= this.#max && this.#pieces <= this.#max * EXPANSION_PIECES_EACH)) return;
+    this.#full = true;
+    this.#fail(parent, reply(554, "5.4.6", "too many recipients in expansion"), EXIT_UNSET);
   }
 
   /** Self references and loops: may `node` be worked on, as a child of `parent`? */
@@ -279,7 +255,7 @@ class Expander {
     if (what === ":include:s") return true;
     if (node.bogusShell)
       return refuse(
-        `User ${node.forwarder?.name}@${this.#site.j} doesn't have a valid shell for mailing to ${what}`,
+        `User ${node.controller?.name}@${this.#site.j} doesn't have a valid shell for mailing to ${what}`,
       );
     if (node.unsafe) return refuse(`Address ${node.parent.address} is unsafe for mailing to ${what}`);
     return true;
@@ -336,20 +312,29 @@ class Expander {
 
   /** The first readable file of ForwardPath; a refused one is logged (trace) and the mailbox gets the mail. */
   async #forward(node: Node, account: Account, level: number): Promise<void> {
-    const shell = this.#site.files.validShell(account.shell);
     for (const pattern of this.#site.config.options.ForwardPath.split(":")) {
       const path = this.#forwardPath(pattern, node, account);
       if (path === null) continue;
-      const file = this.#site.files.forward(path, account.uid);
+      const file = this.#site.files.forward(path, account);
       if (file.kind === "refused") this.#trace({ rule: "forward", text: `forward ${path}: ${file.reason}` });
       if (file.kind !== "found") continue;
-      const from = { unsafe: node.unsafe || file.unsafe, forwarder: account, bogusShell: !shell };
+      const from = this.#from(node, file);
       const before = this.#queue.length + this.errors.length;
       await this.#lines(path, file.text, node, level, from);
       const any = this.#queue.length + this.errors.length > before || node.selfReferring;
       if (any && !node.selfReferring) node.state = "gone";
       if (any) return;
     }
+  }
+
+  /** What addresses of a file inherit. The first user on the way answers for all that comes after him, as with Sendmail. */
+  #from(node: Node, file: RecipientFile & { kind: "found" }): Partial<Node> {
+    const { controller } = file;
+    return {
+      unsafe: node.unsafe || file.unsafe,
+      controller,
+      bogusShell: controller !== null && !this.#site.files.validShell(controller.shell),
+    };
   }
 
   /** $z home, $u user, $w short host name, $h detail; a path that needs an empty one is not tried. */
@@ -377,23 +362,28 @@ class Expander {
   async #include(node: Node, level: number): Promise<void> {
     const path = node.user;
     this.#trace({ rule: "include", text: `${node.address}... including file ${path}` });
-    const file: RecipientFile = this.#site.files.include(path);
+    const file = this.#site.files.include(path, node.controller);
     node.state = "gone";
     if (file.kind === "tempfail")
       return this.#fail(node, reply(451, "4.2.4", `Cannot open ${path}: ${file.reason}`), 75);
     if (file.kind !== "found")
       return this.#fail(node, reply(550, "5.2.4", `Cannot open ${path}: ${file.reason}`), EXIT_UNSET);
-    await this.#lines(path, file.text, node, level, { unsafe: node.unsafe || file.unsafe });
+    await this.#lines(path, file.text, node, level, this.#from(node, file));
   }
 
   /** Recipients, one or more a line; "#" begins a comment line, " #@# " a comment anywhere. */
   async #lines(path: string, text: string, node: Node, level: number, from: Partial<Node>): Promise<void> {
     const file = this.#where;
-    for (const [i, line] of text.split("\n").entries()) {
+    for (let at = 0, number = 1; at < text.length && !this.#full; number++) {
+      const end = text.indexOf("\n", at);
+      const line = text.slice(at, end < 0 ? text.length : end);
+      at = end < 0 ? text.length : end + 1;
+      this.#count(node, 0);
+      await breath();
       const comment = line.indexOf(" #@#");
       const useful = (comment > 0 ? line.slice(0, comment) : line).trimEnd();
       if (useful === "" || useful.startsWith("#")) continue;
-      this.#where = `${path}: line ${i + 1}: `;
+      this.#where = `${path}: line ${number}: `;
       const verb = node.mailer === "*include*" ? "sending" : "forwarding";
       this.#trace({ rule: "list", text: `${this.#where}${verb} to ${useful}` });
       await this.#list(useful, node, level + 1, from);

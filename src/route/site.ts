@@ -9,7 +9,7 @@ import type { Resolver } from "../sys/resolver.ts";
 import type { Accounts, RecipientFiles } from "./account.ts";
 import { NameSet } from "./names.ts";
 
-export type { Account, Accounts, RecipientFile, RecipientFiles } from "./account.ts";
+export type { Account, Accounts, Controller, RecipientFile, RecipientFiles } from "./account.ts";
 
 /** The classes that the rules ask; all are there, empty when nothing names them. */
 export interface Classes {

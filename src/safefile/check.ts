@@ -5,7 +5,15 @@
 // gateway that a person runs without root trusts directories of that person's own group (umask 002), as it does him.
 
 import { err, ok, type Result } from "../base/result.ts";
-import { errorText, type FileFacts, lstatPath, realPath, statPath } from "../sys/files.ts";
+import {
+  errorText,
+  type FileFacts,
+  lstatPath,
+  openForReading,
+  type ReadFile,
+  realPath,
+  statPath,
+} from "../sys/files.ts";
 import { absolutePath, directoryOf } from "../sys/path.ts";
 import { currentUser } from "../sys/process.ts";
 import { type Prohibition, type Purpose, RULES, type Rules } from "./trust.ts";
@@ -31,6 +39,16 @@ const MODE = { GROUP_READ: 0o040, GROUP_WRITE: 0o020, WORLD_READ: 0o004, WORLD_W
 /** Directories in one path; PATH_MAX is 4096 and each takes two bytes. */
 const DIRECTORIES_MAX = 2048;
 
+/** A trusted file with what is in it. */
+export interface TrustedText extends TrustedFile {
+  readonly bytes: Buffer;
+}
+
+/** Why a file is not used: there is none; the rules forbid it, in Sendmail's words; or it cannot be read now. */
+export type Distrust =
+  | { readonly kind: "absent" | "refused"; readonly reason: string }
+  | { readonly kind: "tempfail"; readonly reason: string };
+
 /** How far one verdict went: refused with a reason, lifted by a word, or fine. */
 type Verdict = { readonly kind: "fine" | "lifted" } | { readonly kind: "refused"; readonly reason: string };
 
@@ -53,6 +71,72 @@ export function checkFile(path: string, purpose: Purpose, trust: Trust = TRUST_N
   const file = checkFacts(facts.value, purpose, trust);
   if (!file.ok) return file;
   return ok({ facts: facts.value, safe: file.value.safe && directories.kind === "fine" });
+}
+
+/**
+ * Reads a file that others may own: it is opened first, without waiting and without following what `purpose` forbids; the open file
+ * is judged and read, at most `bytesMax` bytes of it. Whatever is put in its place meanwhile is not what was judged, and not read.
+ */
+export function readTrusted(
+  path: string,
+  purpose: Purpose,
+  trust: Trust,
+  bytesMax: number,
+): Result<TrustedText, Distrust> {
+  const words = new Set(trust.dontBlame.map((word) => word.toLowerCase()));
+  const links = judge(RULES.get(purpose)?.symbolicLink, words, "");
+  const opened = openForReading(path, "file", links.kind === "refused" ? "no link" : "follow");
+  if (opened.kind !== "found") {
+    // What the rules say of a file that cannot even be opened tells more than its errno.
+    const checked = checkFile(path, purpose, trust);
+    const reason = checked.ok ? openReason(opened) : checked.error;
+    return err({ kind: reason === errorText("ENOENT") ? "absent" : "refused", reason });
+  }
+  const file = opened.value;
+  try {
+    const trusted = judgeOpen(path, file, purpose, trust);
+    if (!trusted.ok) return err({ kind: "refused", reason: trusted.error });
+    const bytes = file.readWhole(bytesMax);
+    return bytes.ok
+      ? ok({ ...trusted.value, bytes: bytes.value })
+      : err({ kind: "tempfail", reason: bytes.error });
+  } finally {
+    file.close();
+  }
+}
+
+function openReason(
+  opened: { readonly kind: "absent" } | { readonly kind: "tempfail"; readonly reason: string },
+): string {
+  if (opened.kind === "absent") return errorText("ENOENT");
+  return opened.reason.endsWith("not a regular file") ? "Regular files only" : reasonOf(opened.reason);
+}
+
+/** checkFile for the file that `path` led to when it was opened. */
+function judgeOpen(path: string, file: ReadFile, purpose: Purpose, trust: Trust): Result<TrustedFile> {
+  const named = checkFile(path, purpose, trust);
+  if (!named.ok) return named;
+  const own = checkFacts(file.facts, purpose, trust);
+  if (!own.ok) return own;
+  // The directories were those of the name: it must still lead to what is open.
+  if (named.value.facts.identity !== file.facts.identity) return err("File changed while it was opened");
+  if (trust.user !== undefined && !mayReach(file, trust.user)) return err(errorText("EACCES"));
+  return ok({ facts: file.facts, safe: named.value.safe && own.value.safe });
+}
+
+/** Could `user` have opened the file himself: every directory down to where it really lies lets him through. */
+function mayReach(file: ReadFile, user: { readonly uid: number; readonly gid: number }): boolean {
+  if (user.uid === 0) return true;
+  // The kernel answers the opener there, which was the gateway.
+  if (file.ofProcess) return false;
+  const place = file.place();
+  if (place === null) return false;
+  for (let at = directoryOf(place), steps = 0; steps < DIRECTORIES_MAX; at = directoryOf(at), steps++) {
+    const facts = statPath(at);
+    if (facts.kind !== "found" || !permits(facts.value, user, 0o1)) return false;
+    if (at === "/") return true;
+  }
+  return false;
 }
 
 /** The part of checkFile that needs no path: for files that are open already. */
@@ -78,7 +162,7 @@ export function checkFacts(facts: FileFacts, purpose: Purpose, trust: Trust): Re
   if (trust.user !== undefined) {
     const owned = facts.uid === trust.user.uid || facts.uid === 0;
     if (rules.ownedByUser === true && !owned) return err(errorText("EACCES"));
-    if (!mayRead(facts, trust.user)) return err(errorText("EACCES"));
+    if (!permits(facts, trust.user, 0o4)) return err(errorText("EACCES"));
   }
   return ok({ facts, safe });
 }
@@ -90,11 +174,16 @@ function judge(rule: Prohibition | undefined, words: ReadonlySet<string>, reason
   return { kind: "refused", reason };
 }
 
-function mayRead(facts: FileFacts, user: { readonly uid: number; readonly gid: number }): boolean {
+/** Do the mode bits give `user` the right `bit` (4 read, 2 write, 1 search)? Groups besides his own are not known: they give nothing. */
+function permits(
+  facts: FileFacts,
+  user: { readonly uid: number; readonly gid: number },
+  bit: number,
+): boolean {
   if (user.uid === 0) return true;
-  if (facts.uid === user.uid) return (facts.mode & 0o400) !== 0;
-  if (facts.gid === user.gid) return (facts.mode & 0o040) !== 0;
-  return (facts.mode & 0o004) !== 0;
+  if (facts.uid === user.uid) return (facts.mode & (bit << 6)) !== 0;
+  if (facts.gid === user.gid) return (facts.mode & (bit << 3)) !== 0;
+  return (facts.mode & bit) !== 0;
 }
 
 /** errno in "cannot stat PATH: CODE" as words. */

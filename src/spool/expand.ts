@@ -3,6 +3,7 @@
 
 import type { Recipient } from "../mail/envelope.ts";
 import { type Outcome, outcome } from "../mail/outcome.ts";
+import { breath } from "../sys/turn.ts";
 import type { Delivery, Entry } from "./entry.ts";
 import type { RoutedDelivery, Router } from "./router.ts";
 
@@ -125,7 +126,8 @@ export async function expandEntry(router: Router, entry: Entry): Promise<Expande
           ...(d.orcpt === undefined ? {} : { orcpt: d.orcpt }),
         }));
   if (recipients.length === 0) return entry.deliveries === null ? { deliveries: [], known: new Map() } : null;
-  const deliveries = old.filter((d) => !unrouted.includes(d));
+  const asked = new Set(unrouted);
+  const deliveries = old.filter((d) => !asked.has(d));
   const seen = new Set(deliveries.map(identity));
   const known = new Map<Delivery, Outcome>();
   for (let at = 0; at < recipients.length; at += AT_A_TIME) {
@@ -138,6 +140,7 @@ export async function expandEntry(router: Router, entry: Entry): Promise<Expande
         const delivery: Delivery = { ...draft, index: deliveries.length };
         deliveries.push(delivery);
         if (result !== null) known.set(delivery, result);
+        await breath();
       }
     }
   }

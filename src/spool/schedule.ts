@@ -5,6 +5,7 @@ import type { Lookup } from "../base/result.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Log } from "../sys/log.ts";
+import { breath } from "../sys/turn.ts";
 import { Deadlines, isOverdue } from "./deadline.ts";
 import type { DeadHosts, Dispatcher, Group, GroupResult } from "./dispatch.ts";
 import { type Content, type Delivery, type Entry, heldByProgram, priorityOf } from "./entry.ts";
@@ -248,7 +249,12 @@ export class Schedule {
     }
     const groups = isOverdue(entry, store.time.now()) ? [] : this.#groups(entry, known, dead, loader);
     const reports: Report[] = [];
-    for (const [delivery, result] of known) this.#apply(entry, delivery, result, 0, reports);
+    const priority = priorityOf(entry, this.#deps.settings.factors);
+    for (const [delivery, result] of known) {
+      this.#set(entry, delivery, result, reports);
+      if (result.kind !== "expanded") this.#log(entry, [delivery], result, delivery, 0, priority);
+      await breath();
+    }
     let pending = groups.length;
     let stopped = false;
     await Promise.all(
@@ -320,12 +326,6 @@ export class Schedule {
       this.#log(group.entry, deliveries, one, group, result.tookMs, before);
   }
 
-  #apply(entry: Entry, delivery: Delivery, result: Outcome, tookMs: number, reports: Report[]): void {
-    const priority = priorityOf(entry, this.#deps.settings.factors);
-    this.#set(entry, delivery, result, reports);
-    if (result.kind !== "expanded") this.#log(entry, [delivery], result, delivery, tookMs, priority);
-  }
-
   #set(entry: Entry, delivery: Delivery, result: Outcome, reports: Report[]): void {
     if (delivery.text !== result.text || result.kind !== "deferred") entry.changed.push(delivery.index);
     delivery.status = result.status;
@@ -370,9 +370,8 @@ export class Schedule {
   /** The end of a round: notices first, then the state on flash, or the finish. */
   async conclude(entry: Entry, reports: Report[], load: () => Promise<Lookup<Content>>): Promise<void> {
     const { store, notices, settings } = this.#deps;
-    const left = (entry.deliveries ?? []).filter(
-      (d) => d.state === "waiting" && !reports.some((r) => r.delivery === d),
-    );
+    const reported = new Set(reports.map((r) => r.delivery));
+    const left = (entry.deliveries ?? []).filter((d) => d.state === "waiting" && !reported.has(d));
     const marked = entry.inHand > 0;
     entry.tries++;
     entry.lastTryMs = store.time.now();

@@ -24,6 +24,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -67,14 +68,17 @@ export function readFileLookup(path: string): Lookup<Buffer> {
   }
 }
 
-/** As readFileLookup, but tempfail for a file of more than `bytesMax` bytes, which is not read. */
+/**
+ * As readFileLookup, but tempfail for what is no regular file (a FIFO is not waited for) and for more than `bytesMax` bytes. What was
+ * opened is what is judged and read, whatever happens to its name meanwhile.
+ */
 export function readBoundedFile(path: string, bytesMax: number): Lookup<Buffer> {
-  const facts = statPath(path);
-  if (facts.kind !== "found") return facts;
-  if (facts.value.type !== "file") return tempfail(`cannot read ${path}: not a regular file`);
-  if (facts.value.size > bytesMax)
-    return tempfail(`cannot read ${path}: ${facts.value.size} bytes, ${bytesMax} allowed`);
-  return readFileLookup(path);
+  const opened = openForReading(path);
+  if (opened.kind === "absent") return opened;
+  if (opened.kind === "tempfail") return tempfail(opened.reason.replace(/^cannot open /, "cannot read "));
+  const bytes = opened.value.readWhole(bytesMax);
+  opened.value.close();
+  return bytes.ok ? found(bytes.value) : tempfail(bytes.error);
 }
 
 /** What stat(2) says, as far as anyone here asks. */
@@ -146,14 +150,34 @@ export interface ReadFile {
   readonly facts: FileFacts;
   /** Fills as much of `into` as there is from byte `position` on; the count of bytes, or an error with the errno. */
   readAt(into: Buffer, position: number): Result<number>;
+  /** All of it, which is an error when it is more than `bytesMax` bytes: also of a file that grows while it is read. */
+  readWhole(bytesMax: number): Result<Buffer>;
+  /** Where it really lies now, links resolved; null when it has no name any more. */
+  place(): string | null;
+  /** A file of procfs: what is in it, and whether it may be read, depends on who has opened it. */
+  readonly ofProcess: boolean;
   close(): void;
 }
 
-/** Opens a regular file, or a block device when asked, for reading (a FIFO is refused without waiting for it). */
-export function openForReading(path: string, what: "file" | "or block device" = "file"): Lookup<ReadFile> {
+/** The file system type of procfs, see statfs(2). */
+const PROC_SUPER_MAGIC = 0x9fa0;
+/** Read at a time where the size is not known. */
+const READ_BYTES = 64 * 1024;
+
+/**
+ * Opens a regular file, or a block device when asked, for reading. What others may have put there cannot hurt: a FIFO is refused
+ * without waiting for it, a terminal does not become ours, and with "no link" the name itself must not be one (ELOOP).
+ */
+export function openForReading(
+  path: string,
+  what: "file" | "or block device" = "file",
+  links: "follow" | "no link" = "follow",
+): Lookup<ReadFile> {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    // Node opens everything with O_CLOEXEC.
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+    fd = openSync(path, links === "follow" ? flags : flags | constants.O_NOFOLLOW);
   } catch (e) {
     const code = errno(e);
     return code === "ENOENT" || code === "ENOTDIR" ? ABSENT : tempfail(`cannot open ${path}: ${code}`);
@@ -178,6 +202,33 @@ export function openForReading(path: string, what: "file" | "or block device" = 
       } catch (e) {
         return err(`cannot read ${path}: ${errno(e)}`);
       }
+    },
+    readWhole(bytesMax) {
+      const tooLarge = (bytes: number) => err(`cannot read ${path}: ${bytes} bytes, ${bytesMax} allowed`);
+      if (known.size > bytesMax) return tooLarge(known.size);
+      const parts: Buffer[] = [];
+      let bytes = 0;
+      for (;;) {
+        // One byte more than the size shows that this is the end.
+        const room = Buffer.allocUnsafe(bytes === 0 ? Math.max(known.size + 1, 512) : READ_BYTES);
+        const got = this.readAt(room, bytes);
+        if (!got.ok) return got;
+        bytes += got.value;
+        if (bytes > bytesMax) return tooLarge(bytes);
+        parts.push(room.subarray(0, got.value));
+        if (got.value < room.length)
+          return ok(parts.length === 1 ? (parts[0] ?? room) : Buffer.concat(parts));
+      }
+    },
+    place() {
+      const name = ask(path, () => readlinkSync(`/proc/self/fd/${fd}`));
+      if (name.kind !== "found") return null;
+      const there = statPath(name.value);
+      return there.kind === "found" && there.value.identity === known.identity ? name.value : null;
+    },
+    get ofProcess() {
+      const system = ask(path, () => statfsSync(`/proc/self/fd/${fd}`));
+      return system.kind !== "found" || system.value.type === PROC_SUPER_MAGIC;
     },
     close: () => closeSync(fd),
   });

@@ -85,7 +85,8 @@ function files(folder: string): RecipientFiles {
   return {
     include(path) {
       const text = readFileOf(folder, path);
-      if (text.kind === "found") return { kind: "found", text: text.value.toString("latin1"), unsafe: false };
+      if (text.kind === "found")
+        return { kind: "found", text: text.value.toString("latin1"), unsafe: false, controller: null };
       return { kind: "absent", reason: "No such file or directory" };
     },
     forward: () => ({ kind: "absent", reason: "No such file or directory" }),
