@@ -41,6 +41,8 @@ const help = `usage: sendmail [-bd|-bD|-bs|-bp|-bv|-bi|-bt|-bh|-bH|-bm] [-q[TIME
   -p PROTOCOL[:HOST], -h COUNT   how the message came here, and over how many hops
   -v             more of what is listed; while no daemon runs, the log of what is done    -d0.1    version and identity; with -bt -d60 what tables answer
 
+Every local user may submit mail (also with -bs), as himself; the queue, host status and the rest are for root, the group mail and
+trusted users (class t). Without a daemon only root and the gateway's user can open the queue.
 Options end at the first address. -G, -Ac and -Am are taken and change nothing; -n, -X and -qL are refused.
 
 Exit status: sysexits.h (0 accepted, 64 usage, 67 unknown user, 75 temporary, 78 configuration).

@@ -198,6 +198,8 @@ export const TRUSTED_KEYS_MAX = 64;
 /** How long a program mailer may run when W= says nothing, and the bytes of its output that are kept for a bounce. */
 export const PROGRAM_MS_MAX = 10 * 60 * 1000;
 export const PROGRAM_OUTPUT_BYTES_MAX = 16 * 1024;
+/** Connections of one local user to the control sockets; root has no limit. */
+export const CONTROL_CONNECTIONS_PER_USER_MAX = 32;
 /** One call over the control socket, submission included. */
 export const CONTROL_CALL_MS_MAX = 3_600_000;
 /** What attempts under way get to end when the daemon is told to stop. */

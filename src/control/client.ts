@@ -2,9 +2,9 @@
 // and may do the work itself under the spool's exclusive lock.
 
 import { err, ok, type Result } from "../base/result.ts";
-import { connectLocal } from "../sys/localsocket.ts";
+import { connectLocal, type LocalConnection } from "../sys/localsocket.ts";
 import { encodeFrame, FrameReader } from "./frame.ts";
-import type { Call } from "./protocol.ts";
+import { type Call, submissionSocket } from "./protocol.ts";
 
 /** An answer larger than this is not printed by anybody. */
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
@@ -15,18 +15,27 @@ export type CallError =
   | { readonly kind: "denied" }
   | { readonly kind: "failed"; readonly message: string };
 
+/** The daemon's control socket, or the one for everybody when that may not be opened. */
+async function connect(path: string): Promise<Result<LocalConnection, CallError>> {
+  const refused = (code: string): boolean => code === "EACCES" || code === "EPERM";
+  let connected = await connectLocal(path);
+  const denied = !connected.ok && refused(connected.error);
+  if (denied) connected = await connectLocal(submissionSocket(path));
+  if (connected.ok) return connected;
+  const { error } = connected;
+  if (denied || refused(error)) return err({ kind: "denied" });
+  if (error === "ENOENT" || error === "ECONNREFUSED") return err({ kind: "no-daemon" });
+  return err({ kind: "failed", message: `${path}: ${error}` });
+}
+
 /** Makes one call; `data` are the bytes of a submitted message. The value is what the JSON frames say, joined. */
 export async function callDaemon(
   path: string,
   call: Call,
   data?: AsyncIterable<Buffer>,
 ): Promise<Result<unknown[], CallError>> {
-  const connected = await connectLocal(path);
-  if (!connected.ok) {
-    if (connected.error === "ENOENT" || connected.error === "ECONNREFUSED") return err({ kind: "no-daemon" });
-    if (connected.error === "EACCES" || connected.error === "EPERM") return err({ kind: "denied" });
-    return err({ kind: "failed", message: `${path}: ${connected.error}` });
-  }
+  const connected = await connect(path);
+  if (!connected.ok) return connected;
   const connection = connected.value;
   try {
     await connection.write(encodeFrame("J", JSON.stringify(call)));
@@ -49,17 +58,13 @@ export async function callDaemon(
 /** An SMTP session with the daemon (-bs): `input` goes in, `output` gets its bytes. Resolves when the daemon ends it. */
 export async function talkSmtp(
   path: string,
-  user: string,
   input: AsyncIterable<Buffer>,
   output: (bytes: Buffer) => void,
 ): Promise<Result<true, CallError>> {
-  const connected = await connectLocal(path);
-  if (!connected.ok) {
-    const gone = connected.error === "ENOENT" || connected.error === "ECONNREFUSED";
-    return err(gone ? { kind: "no-daemon" } : { kind: "denied" });
-  }
+  const connected = await connect(path);
+  if (!connected.ok) return connected;
   const connection = connected.value;
-  const call: Call = { verb: "smtp", user };
+  const call: Call = { verb: "smtp" };
   await connection.write(encodeFrame("J", JSON.stringify(call)));
   const pump = (async () => {
     for await (const chunk of input)
@@ -73,7 +78,10 @@ export async function talkSmtp(
   for await (const chunk of connection.chunks)
     for (const frame of reader.push(chunk)) {
       if (frame.type === "D") output(frame.payload);
-      else if (frame.type === "E") {
+      else if (frame.type === "X") {
+        connection.destroy();
+        return err({ kind: "failed", message: frame.payload.toString("utf8") });
+      } else if (frame.type === "E") {
         connection.destroy();
         return ok(true);
       }

@@ -1,6 +1,11 @@
 // What can be asked of a running daemon, by name. Requests and answers are JSON; applets and the console speak nothing else.
 // A new question is one entry here and one handler in daemon/control.ts.
 
+/** The socket that every local user may open, beside the control socket at `path`: for mail, and for whom the daemon knows and trusts. */
+export function submissionSocket(path: string): string {
+  return `${path}.submit`;
+}
+
 /** Which messages of the queue are meant (-qI -qR -qS -qQ and their `!`); all must hold. */
 export interface Selector {
   readonly field: "id" | "recipient" | "sender" | "reason";
@@ -18,8 +23,6 @@ export interface Call {
   readonly verbose?: boolean;
   /** Quarantined mail only (-qQ). */
   readonly quarantined?: boolean;
-  /** smtp: the login of the one who speaks. */
-  readonly user?: string;
   /** submit: the message that follows in data frames. */
   readonly submit?: Submission;
   /** trace. */

@@ -9,7 +9,7 @@ import type { QueueEntry, SpoolFigures } from "../spool/spool.ts";
 import { SYSLOG_VARIABLE, startInBackground } from "../sys/background.ts";
 import { sleep, systemClock } from "../sys/clock.ts";
 import { makeDuplex } from "../sys/duplex.ts";
-import { PasswdFile } from "../sys/identity.ts";
+import { loginOf, PasswdFile } from "../sys/identity.ts";
 import type { Log } from "../sys/log.ts";
 import { currentUser } from "../sys/process.ts";
 import type { CommandLine } from "./commandline.ts";
@@ -104,14 +104,13 @@ function jobLog({ line, ready, environment }: Job, tag: string): Log {
 function callErrorText(error: CallError, job: Job): string {
   if (error.kind === "no-daemon") return `no daemon runs (${job.folders.controlSocket})`;
   if (error.kind === "denied")
-    return `${job.folders.controlSocket}: permission denied; be root or in the group mail`;
+    return `${job.folders.controlSocket}: permission denied; the daemon has no socket for all users beside it`;
   return error.message;
 }
 
 /** Who runs this: the login for the envelope sender. */
 export function loginName(passwdFile = "/etc/passwd"): string {
-  const account = new PasswdFile(passwdFile).byUid(currentUser().uid);
-  return account.kind === "found" ? account.value.name : `uid${currentUser().uid}`;
+  return loginOf(new PasswdFile(passwdFile), currentUser().uid);
 }
 
 /** Submits a message: its deliveries are the daemon's, or those of this process until endJob(). */
@@ -152,7 +151,7 @@ export async function speakSmtp(
 ): Promise<Result<true>> {
   if (SERVERS[0] === undefined) return err(notInBuild("SMTP on standard input (-bs)"));
   const user = loginName();
-  const asked = await talkSmtp(job.folders.controlSocket, user, input, output);
+  const asked = await talkSmtp(job.folders.controlSocket, input, output);
   if (asked.ok) return asked;
   if (asked.error.kind !== "no-daemon") return err(callErrorText(asked.error, job));
   const here = await hereOf(job);

@@ -3,13 +3,13 @@
 
 import { BUILD } from "../base/build.ts";
 import { err, ok, type Result } from "../base/result.ts";
-import { giveTo, makeDirectory, statPath } from "../sys/files.ts";
+import { changeMode, giveTo, makeDirectory, statPath } from "../sys/files.ts";
 import { PasswdFile } from "../sys/identity.ts";
 import { confineWrites, jailSelfTest, type Writable } from "../sys/kernel.ts";
 import type { Log } from "../sys/log.ts";
 import { directoryOf } from "../sys/path.ts";
 import { currentUser } from "../sys/process.ts";
-import { type Folders, writableFolders } from "./folders.ts";
+import { type Folders, RUN_FOLDER, writableFolders } from "./folders.ts";
 
 export interface User {
   readonly uid: number;
@@ -35,9 +35,11 @@ export function prepareFolders(folders: Folders, user: User | null): Result<true
   for (const [path, mode] of [
     [folders.queue, 0o700],
     [folders.state, 0o700],
-    [directoryOf(folders.controlSocket), 0o750],
+    [directoryOf(folders.controlSocket), 0o755],
   ] as const) {
     const there = statPath(path).kind === "found";
+    // Every local user may submit mail; the folder of an earlier version let only the group mail in.
+    if (there && path === RUN_FOLDER && user !== null) changeMode(path, mode);
     const made = there ? ok(true as const) : makeDirectory(path, mode);
     if (!made.ok) return made;
     // A control socket in the queue folder itself (tests, odd set-ups) leaves the folder the daemon's.

@@ -15,6 +15,7 @@ import { compileBriefly } from "../sys/compiler.ts";
 import { systemEntropy } from "../sys/entropy.ts";
 import { removeFile, replaceFile } from "../sys/files.ts";
 import { collectEverything } from "../sys/heap.ts";
+import { loginOf, PasswdFile } from "../sys/identity.ts";
 import type { LocalListener } from "../sys/localsocket.ts";
 import { type Log, processLog, standardErrorLog } from "../sys/log.ts";
 import { joinPath } from "../sys/path.ts";
@@ -23,11 +24,12 @@ import { syslogWriter } from "../sys/syslog.ts";
 import { writeErr } from "../sys/terminal.ts";
 import { type Answering, answer } from "./answers.ts";
 import type { CommandLine } from "./commandline.ts";
-import { listenControl } from "./control.ts";
+import { type Judge, listenControl } from "./control.ts";
 import { foldersOf } from "./folders.ts";
 import { Gateway } from "./gateway.ts";
 import { Keeping } from "./keeping.ts";
 import { type NotReady, readyConfiguration } from "./load.ts";
+import { refusedCall } from "./permission.ts";
 import { confine, isRoot, parseUser, prepareFolders, type User } from "./privileges.ts";
 import { watchQuiet } from "./quiet.ts";
 import { SERVERS } from "./registry.ts";
@@ -165,6 +167,22 @@ async function listenAll(
   return ok(true);
 }
 
+/** Callers of the control sockets, judged by the configuration that runs when they ask. */
+function judgeOf(gateway: Gateway): Judge {
+  const { folders, machine } = gateway.around;
+  const accounts = new PasswdFile(machine.passwdFile);
+  const nameOf = (uid: number): string => loginOf(accounts, uid);
+  return {
+    nameOf,
+    refuses: (verb, caller) =>
+      refusedCall(verb, caller, nameOf(caller.uid), {
+        options: gateway.configuration.options,
+        queue: folders.queue,
+        trusted: (name) => gateway.site.classes.t.has(name),
+      }),
+  };
+}
+
 /** Runs the daemon until it is told to stop. The result is its exit status; lines of a refused start are printed. */
 export async function runDaemon(
   line: CommandLine,
@@ -213,6 +231,7 @@ export async function runDaemon(
         await server?.serve(stream, localOrigin(name));
       },
     },
+    judgeOf(gateway),
     clock,
     log,
   );

@@ -1,7 +1,9 @@
 // Local submission: what `sendmail` was given on its command line and standard input becomes a message in the queue.
 // Recipients are judged as Sendmail does it at submission: the unknown are named to the sender, the others get the mail.
 
+import { ENVELOPE_RECIPIENTS_MAX } from "../base/limits.ts";
 import type { Submission, SubmitAnswer } from "../control/protocol.ts";
+import { hasControl, oneLine, tooMany } from "../control/submission.ts";
 import { completeHeader } from "../mail/complete.ts";
 import type { Envelope, NotifyWord, Recipient } from "../mail/envelope.ts";
 import { recipientList } from "../mail/phrase.ts";
@@ -60,27 +62,19 @@ function trusted(site: Site, user: string): boolean {
   return user === "root" || user === "daemon" || site.classes.t.has(user);
 }
 
-/** A control byte, which could become the end of a line somewhere: in an address, a field or a command. */
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
-
 /**
  * Whoever may open the control socket is as little trusted as a client of the network: what is wrong with the words around the message,
  * in the words of MAIL; null when nothing is.
  */
 function improper(submission: Submission): string | null {
-  if (CONTROL.test(submission.sender)) return nonPrintable("5.1.7", submission.sender);
-  const recipient = submission.recipients.find((r) => CONTROL.test(r));
+  if (hasControl(submission.sender)) return nonPrintable("5.1.7", submission.sender);
+  const recipient = submission.recipients.find(hasControl);
   if (recipient !== undefined) return nonPrintable("5.1.3", recipient);
   return isXtext(submission.envid) ? null : "501 5.5.4 Invalid syntax in -V flag";
 }
 
 function nonPrintable(status: string, address: string): string {
   return `501 ${status} Syntax error in mailbox address "${printable(address)}" (non-printable character)`;
-}
-
-/** Free text of the command line as one line (Sendmail's denlstring()). */
-function oneLine(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f]/g, " ");
 }
 
 /** Takes the message in. `status` is the exit status of `sendmail`, `messages` its lines on standard error. */
@@ -107,6 +101,9 @@ export async function submit(
       ],
       EX_USAGE,
     );
+
+  if (addresses.length > ENVELOPE_RECIPIENTS_MAX)
+    return nothing([tooMany(addresses.length, ENVELOPE_RECIPIENTS_MAX)], EX_UNAVAILABLE);
 
   const wrong = improper(submission);
   if (wrong !== null) return nothing([wrong], EX_DATAERR);

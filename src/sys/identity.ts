@@ -30,6 +30,12 @@ export function parsePasswd(text: string): readonly PasswdEntry[] {
   return entries;
 }
 
+/** The login of `uid`; `uid1001` when it has none. */
+export function loginOf(accounts: Pick<PasswdFile, "byUid">, uid: number): string {
+  const account = accounts.byUid(uid);
+  return account.kind === "found" ? account.value.name : `uid${uid}`;
+}
+
 /** Accounts of `path`, followed through its changes. */
 export class PasswdFile {
   readonly #path: string;

@@ -113,6 +113,13 @@ function loadTrim(): () => void {
 const SYS_PRCTL = process.arch === "arm64" ? 167n : 157n;
 const SYS_SOCKET = process.arch === "arm64" ? 198n : 41n;
 const SYS_CONNECT = process.arch === "arm64" ? 203n : 42n;
+const SYS_GETSOCKOPT = process.arch === "arm64" ? 209n : 55n;
+const SOL_SOCKET = 1n;
+const SO_PEERCRED = 17n;
+const SO_PEERGROUPS = 59n;
+const ENOPROTOOPT = 92;
+/** The kernel's NGROUPS_MAX is 65,536; nobody in more than this many groups is asked for more. */
+const PEER_GROUPS_MAX = 1024;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2n;
 const SOCK_NONBLOCK = 0o4000n;
@@ -261,6 +268,45 @@ export function connectDatagram(path: string): Result<number> {
   if (done.value === 0) return ok(fd.value);
   closeSync(fd.value);
   return err(ERRNO.get(done.errno) ?? `errno ${done.errno}`);
+}
+
+/** Who has connected to a Unix socket, as the kernel noted it then. */
+export interface PeerCredentials {
+  readonly uid: number;
+  /** His group and those besides it. */
+  readonly groups: readonly number[];
+}
+
+/** The other end of the Unix stream socket `fd` (SO_PEERCRED, SO_PEERGROUPS, see unix(7)). Error: the name of the errno. */
+export function peerCredentials(fd: number): Result<PeerCredentials> {
+  const n = loadNative();
+  if (n === null) return err("ENOSYS");
+  const ask = (option: bigint, room: Buffer): Result<number> => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(room.length);
+    const done = n.syscall(
+      SYS_GETSOCKOPT,
+      BigInt(fd),
+      SOL_SOCKET,
+      option,
+      n.address(room),
+      n.address(length),
+    );
+    if (done.value === 0) return ok(length.readUInt32LE());
+    return err(done.errno === ENOPROTOOPT ? "ENOPROTOOPT" : (ERRNO.get(done.errno) ?? `errno ${done.errno}`));
+  };
+  // struct ucred: pid, uid, gid.
+  const credentials = Buffer.alloc(12);
+  const known = ask(SO_PEERCRED, credentials);
+  if (!known.ok) return known;
+  const uid = credentials.readUInt32LE(4);
+  const gid = credentials.readUInt32LE(8);
+  const list = Buffer.alloc(4 * PEER_GROUPS_MAX);
+  // Kernels before 4.13 do not know them: his own group has to do.
+  const more = ask(SO_PEERGROUPS, list);
+  const groups = [gid];
+  for (let at = 0; more.ok && at < more.value; at += 4) groups.push(list.readUInt32LE(at));
+  return ok({ uid, groups });
 }
 
 const ERRNO = new Map<number, string>([

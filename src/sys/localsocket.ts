@@ -4,6 +4,7 @@
 import { chmodSync, chownSync, unlinkSync } from "node:fs";
 import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
 import { err, ok, type Result } from "../base/result.ts";
+import { type PeerCredentials, peerCredentials } from "./kernel.ts";
 
 /** How long a peer may take to read the last answer. */
 const LEAVE_MS = 10_000;
@@ -39,6 +40,14 @@ function wrap(socket: Socket): LocalConnection {
   };
 }
 
+/** Who is at the other end; null when the kernel cannot be asked, or he has gone. */
+function peerOf(socket: Socket): PeerCredentials | null {
+  const handle: unknown = "_handle" in socket ? socket._handle : null;
+  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return null;
+  const peer = typeof handle.fd === "number" && handle.fd >= 0 ? peerCredentials(handle.fd) : err("EBADF");
+  return peer.ok ? peer.value : null;
+}
+
 /** Connects to the socket at `path`; error "ENOENT" or "ECONNREFUSED" when no daemon listens, "EACCES" without permission. */
 export function connectLocal(path: string): Promise<Result<LocalConnection>> {
   return new Promise((resolve) => {
@@ -56,14 +65,14 @@ export interface LocalListener {
   close(): Promise<void>;
 }
 
-/** Listens at `path` with `mode` and, when given, owner and group. A live daemon's socket is an error "EADDRINUSE". */
+/** Listens at `path` with `mode` and, when given, owner and group; each connection comes with who it is. A live daemon's socket is an error "EADDRINUSE". */
 export async function listenLocal(
   path: string,
   options: {
     readonly mode: number;
     readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
   },
-  onConnection: (connection: LocalConnection) => void,
+  onConnection: (connection: LocalConnection, peer: PeerCredentials | null) => void,
 ): Promise<Result<LocalListener>> {
   const live = await connectLocal(path);
   if (live.ok) {
@@ -81,7 +90,7 @@ export async function listenLocal(
   const server: Server = createServer((socket) => {
     open.add(socket);
     socket.on("close", () => open.delete(socket));
-    onConnection(wrap(socket));
+    onConnection(wrap(socket), peerOf(socket));
   });
   return new Promise((resolve) => {
     server.once("error", (e: NodeJS.ErrnoException) => resolve(err(e.code ?? e.message)));
