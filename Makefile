@@ -5,7 +5,7 @@ BOARD ?= qemu-x86_64
 NODE := scripts/node
 SETUP := scripts/setup.sh
 
-.PHONY: help run serve test test-unit test-boot test-matrix bundle image flash config menuconfig savedefconfig oracle bench tidy format size clean
+.PHONY: help run serve test test-unit test-boot test-matrix bundle image flash keys config menuconfig savedefconfig oracle bench tidy format size clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -60,7 +60,7 @@ bundle:
 	@$(SETUP) bundle
 	@$(NODE) scripts/binary.ts $(BOARD)
 
-## make image     [BOARD=b]            build/b/postern-b.img, the whole disk
+## make image     [BOARD=b]            build/b/postern-b.img, the whole disk, and postern-b.update
 image:
 	@$(SETUP) bundle image
 	@$(NODE) scripts/image.ts $(BOARD)
@@ -69,6 +69,11 @@ image:
 flash:
 	@$(SETUP) bundle image
 	@$(NODE) scripts/flash.ts $(BOARD) "$(DEVICE)"
+
+## make keys      [KEYS=dir]           the signing keys of this firmware line; what is there stays
+keys:
+	@$(SETUP)
+	@$(NODE) scripts/keys.ts
 
 ## make config    CONFIG=dir OUT=file  compile and sign a configuration image from a folder
 config:

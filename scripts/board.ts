@@ -26,10 +26,22 @@ export type FileSystem = "ext4" | "f2fs";
 
 const FILE_SYSTEMS: readonly string[] = ["ext4", "f2fs"] satisfies FileSystem[];
 
+/** What starts the kernel (scripts/loader.ts); the addresses are U-Boot's, of the slot's FIT file and of the kernel. */
+export interface LoaderChoice {
+  readonly name: string;
+  readonly fitAddress: string;
+  readonly kernelAddress: string;
+}
+
 /** How QEMU plays this machine; `args` are whole arguments. */
 export interface Emulation {
   readonly program: string;
   readonly args: readonly string[];
+  /** Debian's package of the firmware and the file in it; without one QEMU's own is used (BIOS). */
+  readonly firmware?: readonly [string, string];
+  /** QEMU's devices of disk and network card, where they are not virtio's. */
+  readonly disk?: string;
+  readonly network?: string;
   /** Arguments that take the place of `-accel tcg -cpu CPU` when hardware acceleration was seen to work. */
   readonly cpu: string;
 }
@@ -44,6 +56,8 @@ export interface Board {
   readonly title: string;
   /** Debian's meta package of the kernel. */
   readonly kernel: string;
+  /** What starts it; board.json may leave it out: GRUB on a PC. */
+  readonly loader: LoaderChoice;
   /** Modules of the initramfs, in the order of need; their dependencies are found. */
   readonly modules: readonly string[];
   /** Modules of the root file system, loaded at boot by /etc/init.d/rcS when the hardware asks or by name. */
@@ -79,14 +93,15 @@ export function readBoard(name: string): Board {
     fail(`no board '${name}'; there are: ${boardNames().join(" ")}`);
   const read = JSON.parse(readFileSync(join(folder, "board.json"), "utf8")) as Omit<
     Board,
-    "name" | "folder" | "debian" | "fileSystem"
-  > & { readonly fileSystem?: FileSystem };
+    "name" | "folder" | "debian" | "fileSystem" | "loader"
+  > & { readonly fileSystem?: FileSystem; readonly loader?: LoaderChoice };
   const debian = DEBIAN.get(read.architecture);
   if (debian === undefined) fail(`${folder}/board.json: unknown architecture '${read.architecture}'`);
   const fileSystem = read.fileSystem ?? "ext4";
   if (!FILE_SYSTEMS.includes(fileSystem))
     fail(`${folder}/board.json: unknown file system '${fileSystem}'; there are: ${FILE_SYSTEMS.join(" ")}`);
-  return { ...read, name, folder, debian, fileSystem };
+  const loader = read.loader ?? { name: "grub", fitAddress: "", kernelAddress: "" };
+  return { ...read, name, folder, debian, fileSystem, loader };
 }
 
 /** The processor of the machine that builds. */

@@ -7,7 +7,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { findFolder } from "../src/prepare/check.ts";
 import { buildImage } from "../src/prepare/image.ts";
-import { loadSigningKey, makeKeys } from "../src/prepare/keys.ts";
+import { type KeyName, loadSigningKey, makeKeys } from "../src/prepare/keys.ts";
 import { CACHE, fail, ROOT, say } from "./board.ts";
 
 /** The configuration that a fresh image carries. */
@@ -19,17 +19,31 @@ export interface Keys {
   readonly development: boolean;
 }
 
+const KEY_NAMES: readonly KeyName[] = ["config", "update", "spare"];
+
+/** Makes the keys that a folder lacks; those that it has stay. */
+export function makeMissing(folder: string): void {
+  for (const name of KEY_NAMES) {
+    if (existsSync(join(folder, `${name}.key`)) || existsSync(join(folder, `${name}.pub`))) continue;
+    const made = makeKeys(folder, name);
+    if (!made.ok) fail(made.error);
+    say(`${folder}: ${name}.key and ${name}.pub made`);
+  }
+}
+
+/** The folder that `make keys` makes when KEYS names none. */
+export function ownKeys(): string {
+  return join(process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "postern/keys");
+}
+
 /** The keys of this firmware line. */
 export function keys(): Keys {
   const given = process.env["KEYS"];
   if (given !== undefined && given !== "") return { folder: resolve(given), development: false };
-  const own = join(process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "postern/keys");
+  const own = ownKeys();
   if (existsSync(join(own, "config.key"))) return { folder: own, development: false };
   const folder = join(CACHE, "development-keys");
-  if (!existsSync(join(folder, "config.key"))) {
-    const made = makeKeys(folder);
-    if (!made.ok) fail(made.error);
-  }
+  makeMissing(folder);
   return { folder, development: true };
 }
 

@@ -1,6 +1,7 @@
-// The whole disk of a board: GPT with the labels boot, rootfs-a, rootfs-b, config-a, config-b, spool. genimage writes it with
-// no root and no loop device; every identifier is made from the board's name, and clocks are fixed, so the same inputs give
-// the same bytes.
+// The whole disk of a board: GPT with what its boot loader wants, then the labels boot-a, rootfs-a, boot-b, rootfs-b, config-a,
+// config-b, spool. The spool is the last one: it grows to the end of the medium at the first start. genimage writes it with no
+// root and no loop device; every identifier is made from the board's name, and clocks are fixed, so the same inputs give the
+// same bytes.
 
 import { createHash } from "node:crypto";
 import {
@@ -17,11 +18,16 @@ import {
 import { join } from "node:path";
 import { execa } from "execa";
 import { type Board, outputOf } from "./board.ts";
+import { CLOCK, FIXED } from "./fat.ts";
+import { type LoaderPartition, loaderOf } from "./loader.ts";
 
 /** What goes into the partitions; null leaves one empty. */
 export interface Content {
   readonly kernel: string;
   readonly initramfs: string;
+  /** The boot partition of a slot, with both. */
+  readonly boot: string;
+  /** squashfs and its hash tree. */
   readonly rootfs: string;
   readonly configA: string | null;
   readonly configB: string | null;
@@ -35,9 +41,6 @@ function uuid(board: string, name: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-/** Every tool of the image takes its clock from these. */
-const CLOCK = "1767225600";
-
 /** Offset and bytes of the two texts in an f2fs superblock that name the kernel of the machine that made it. */
 const F2FS_VERSIONS = { offset: 1668, bytes: 512 };
 const F2FS_SUPERBLOCKS = [1024, 5120];
@@ -49,7 +52,7 @@ export async function makeF2fs(board: Board, target: string): Promise<void> {
   await execa(
     "mkfs.f2fs",
     ["-q", "-f", "-r", "-l", "spool", "-U", uuid(board.name, "f2fs"), "-T", CLOCK, target],
-    { all: true, env: { PATH: `/usr/sbin:/sbin:${process.env["PATH"] ?? ""}`, TZ: "UTC" } },
+    { all: true, env: FIXED },
   );
   const file = openSync(target, "r+");
   for (const at of F2FS_SUPERBLOCKS)
@@ -66,21 +69,12 @@ function partition(board: Board, label: string, image: string | null, mebibytes:
   }`;
 }
 
-function layout(board: Board, content: Content): string {
+function layout(board: Board, content: Content, first: readonly LoaderPartition[]): string {
   const { boot, rootfs, config, spool } = board.sizes;
-  const volume = createHash("sha256").update(board.name).digest("hex").slice(0, 8);
-  return `image boot.vfat {
-  vfat {
-    label = "BOOT"
-    extraargs = "--invariant -i ${volume}"
-    files = { "kernel", "initramfs" }
-  }
-  size = ${boot}M
-}
-${
-  content.spool !== null || board.fileSystem !== "ext4"
-    ? ""
-    : `image spool.ext4 {
+  return `${
+    content.spool !== null || board.fileSystem !== "ext4"
+      ? ""
+      : `image spool.ext4 {
   ext4 {
     label = "spool"
     use-mke2fs = true
@@ -90,16 +84,18 @@ ${
   size = ${spool}M
 }
 `
-}image disk.img {
+  }image disk.img {
   hdimage {
     partition-table-type = "gpt"
     align = 1M
     disk-uuid = "${uuid(board.name, "disk")}"
   }
 ${[
-  partition(board, "boot", "boot.vfat", boot, "U"),
+  ...first.map(({ label, image, mebibytes, type }) => partition(board, label, image, mebibytes, type)),
+  partition(board, "boot-a", "boot.vfat", boot, "L"),
   partition(board, "rootfs-a", "rootfs.squashfs", rootfs),
-  partition(board, "rootfs-b", null, rootfs),
+  partition(board, "boot-b", "boot.vfat", boot, "L"),
+  partition(board, "rootfs-b", "rootfs.squashfs", rootfs),
   partition(board, "config-a", content.configA === null ? null : "config-a.image", config),
   partition(board, "config-b", content.configB === null ? null : "config-b.image", config),
   partition(
@@ -122,15 +118,16 @@ export async function makeDisk(board: Board, content: Content, target: string): 
   const take = (path: string | null, name: string) => {
     if (path !== null) copyFileSync(path, join(work, "in", name));
   };
-  take(content.kernel, "kernel");
-  take(content.initramfs, "initramfs");
+  take(content.boot, "boot.vfat");
   take(content.rootfs, "rootfs.squashfs");
   take(content.configA, "config-a.image");
   take(content.configB, "config-b.image");
   take(content.spool, "spool.image");
   if (content.spool === null && board.fileSystem === "f2fs")
     await makeF2fs(board, join(work, "in/spool.image"));
-  writeFileSync(join(work, "genimage.cfg"), layout(board, content));
+  mkdirSync(join(work, "loader"));
+  const first = await loaderOf(board).partitions(board, join(work, "loader"));
+  writeFileSync(join(work, "genimage.cfg"), layout(board, content, first));
   await execa(
     "genimage",
     [
@@ -148,15 +145,10 @@ export async function makeDisk(board: Board, content: Content, target: string): 
     {
       cwd: work,
       all: true,
-      env: {
-        PATH: `/usr/sbin:/sbin:${process.env["PATH"] ?? ""}`,
-        SOURCE_DATE_EPOCH: CLOCK,
-        E2FSPROGS_FAKE_TIME: CLOCK,
-        E2FSCK_TIME: CLOCK,
-        TZ: "UTC",
-      },
+      env: FIXED,
     },
   );
+  await loaderOf(board).finish(join(work, "out/disk.img"), join(work, "loader"));
   renameSync(join(work, "out/disk.img"), target);
   rmSync(work, { recursive: true });
 }

@@ -6,8 +6,12 @@ import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSy
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
-import { type Board, CACHE, hostArchitecture, say } from "./board.ts";
+import { type Board, CACHE, fail, hostArchitecture, say } from "./board.ts";
+import { debianPackages } from "./debian.ts";
 import type { Content } from "./disk.ts";
+
+/** What starts the guest: its own boot loader from the disk, by the board's firmware or by UEFI; or QEMU itself with a kernel. */
+export type Start = "firmware" | "uefi" | Pick<Content, "kernel" | "initramfs">;
 
 /** How one run differs from another. */
 export interface Surroundings {
@@ -18,18 +22,38 @@ export interface Surroundings {
   /** No way out of the guest; otherwise it reaches ports of this machine's 127.0.0.1 at 10.0.2.2, and the network. */
   readonly restricted: boolean;
   readonly accelerated: boolean;
-  /** More words for the kernel. */
+  /** More words for a kernel that QEMU starts. */
   readonly words: readonly string[];
   /** "stdio" for a program, "mon:stdio" for a person (Ctrl-A X ends it). */
   readonly serial: "stdio" | "mon:stdio";
 }
 
+/** Where Debian's ovmf has UEFI for a PC. */
+const UEFI = ["ovmf", "usr/share/ovmf/OVMF.fd"] as const;
+
+async function firmware(board: Board, start: "firmware" | "uefi"): Promise<string[]> {
+  const wanted = start === "uefi" && board.architecture === "x64" ? UEFI : board.emulation.firmware;
+  if (wanted === undefined) return [];
+  const [name, file] = wanted;
+  const [unpacked] = await debianPackages(board.debian, [name], true);
+  return ["-bios", join(unpacked?.folder ?? fail(`no ${name}`), file)];
+}
+
 /** The whole command line, the program first. */
-export function qemuCommand(
-  board: Board,
-  content: Pick<Content, "kernel" | "initramfs">,
-  around: Surroundings,
-): string[] {
+export async function qemuCommand(board: Board, start: Start, around: Surroundings): Promise<string[]> {
+  // A guest that a loader starts may start itself again; of one that QEMU starts, the end is the end.
+  const boot =
+    typeof start === "string"
+      ? await firmware(board, start)
+      : [
+          "-no-reboot",
+          "-kernel",
+          start.kernel,
+          "-initrd",
+          start.initramfs,
+          "-append",
+          [board.cmdline, ...around.words].join(" "),
+        ];
   const network = ["user", "id=net", `restrict=${around.restricted ? "on" : "off"}`];
   for (const [here, there] of around.forwards) network.push(`hostfwd=tcp:127.0.0.1:${here}-:${there}`);
   const speed = around.accelerated
@@ -37,23 +61,21 @@ export function qemuCommand(
     : ["-accel", "tcg", "-cpu", board.emulation.cpu];
   return [
     board.emulation.program,
-    ..."-nodefaults -no-user-config -no-reboot -display none -smp 1".split(" "),
+    ..."-nodefaults -no-user-config -display none -smp 1".split(" "),
     ...board.emulation.args,
+    ...boot,
     ...speed,
     "-m",
     String(around.memoryMb),
-    "-kernel",
-    content.kernel,
-    "-initrd",
-    content.initramfs,
-    "-append",
-    [board.cmdline, ...around.words].join(" "),
     "-drive",
     `if=none,id=disk,format=raw,cache=writeback,file=${around.disk}`,
-    ..."-device virtio-blk-pci,drive=disk -device virtio-rng-pci".split(" "),
+    "-device",
+    `${board.emulation.disk ?? "virtio-blk-pci"},drive=disk,bootindex=0`,
+    ..."-device virtio-rng-pci".split(" "),
     "-netdev",
     network.join(","),
-    ..."-device virtio-net-pci,netdev=net,romfile=".split(" "),
+    "-device",
+    `${board.emulation.network ?? "virtio-net-pci"},netdev=net,romfile=`,
     "-serial",
     around.serial,
   ];

@@ -133,7 +133,7 @@ function findLibrary(packages: readonly Unpacked[], name: string): string {
 }
 
 /** Copies what the programs need, and what that needs. */
-async function copyLibraries(
+export async function copyLibraries(
   root: string,
   programs: readonly string[],
   packages: readonly Unpacked[],
@@ -204,12 +204,17 @@ async function describe(root: string, board: Board): Promise<void> {
     `VERSION=${packageJson.version}`,
     `DATE=${await buildTime()}`,
     `FILESYSTEM=${board.fileSystem}`,
+    `LOADER=${board.loader.name}`,
     `HEAP_MB=${config.limits.get("HEAP_MB") ?? ""}`,
     `KEYS=${keys().development ? "development" : "release"}`,
   ];
   writeFileSync(join(root, "etc/postern/build"), `${lines.join("\n")}\n`);
   mkdirSync(join(root, "etc/postern/keys"), { recursive: true });
   copyFileSync(join(keys().folder, "config.pub"), join(root, "etc/postern/keys/config.pub"));
+  mkdirSync(join(root, "etc/postern/keys/update"));
+  for (const name of ["update", "spare"])
+    if (existsSync(join(keys().folder, `${name}.pub`)))
+      copyFileSync(join(keys().folder, `${name}.pub`), join(root, `etc/postern/keys/update/${name}.pub`));
   const inittab = join(root, "etc/inittab");
   writeFileSync(inittab, readFileSync(inittab, "utf8").replaceAll(/\bCONSOLE\b(?! stands)/g, board.console));
 }

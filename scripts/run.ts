@@ -1,6 +1,6 @@
-// `make run`: builds the firmware of a board and boots it in QEMU. The serial console is this terminal; Ctrl-A X ends it.
+// `make run`: builds the firmware of a board and boots its disk image in QEMU, as flashed. The serial console is this terminal; Ctrl-A X ends it.
 // Mail for the inner server of the development configuration reaches port 2526 of this machine.
-// MEM: memory in MB (256). KEEP=1 goes on with the disk of the last run.
+// MEM: memory in MB (256). FIRMWARE=uefi: a PC starts by UEFI in place of BIOS (with 256 MB or more). KEEP=1 goes on with the disk of the last run.
 
 import { spawn } from "node:child_process";
 import { constants, copyFileSync, existsSync, statSync } from "node:fs";
@@ -31,15 +31,19 @@ const kept =
   statSync(disk).mtimeMs > statSync(products.image).mtimeMs;
 if (!kept) copyFileSync(products.image, disk, constants.COPYFILE_FICLONE);
 const accelerated = await accelerationWorks(board, products);
-const [program = "", ...args] = qemuCommand(board, products, {
-  disk,
-  memoryMb,
-  forwards: FORWARDS,
-  restricted: false,
-  accelerated,
-  words: [],
-  serial: "mon:stdio",
-});
+const [program = "", ...args] = await qemuCommand(
+  board,
+  process.env["FIRMWARE"] === "uefi" ? "uefi" : "firmware",
+  {
+    disk,
+    memoryMb,
+    forwards: FORWARDS,
+    restricted: false,
+    accelerated,
+    words: [],
+    serial: "mon:stdio",
+  },
+);
 say(`${board.title}, ${memoryMb} MB. 127.0.0.1:2525, 5587 and 4465 reach its ports 25, 587 and 465.`);
 say("Log in as root. Ctrl-A X ends QEMU.");
 

@@ -37,5 +37,6 @@ export const APPLETS: readonly AppletEntry[] = [
   entry("smrsh", "run a program that mail may run", async () => (await import("./smrsh.ts")).smrsh), // CONFIG_APPLET_SMRSH
   entry("spool", "list, show, hold, release, delete messages of the queue", async () => (await import("./spool.ts")).spool), // CONFIG_APPLET_SPOOL
   entry("trace", "explain a decision, or the life of a message", async () => (await import("./trace.ts")).trace), // CONFIG_APPLET_TRACE
+  entry("upgrade sysupgrade", "install a signed system into the other slot", async () => (await import("./upgrade.ts")).upgrade), // CONFIG_APPLET_UPGRADE
   entry("version", "version and board of this binary", async () => (await import("./version.ts")).version),
 ];

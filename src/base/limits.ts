@@ -227,3 +227,10 @@ export const LOGIN_LOOK_MS = 2000;
 export const REFUSED_LOGINS_MAX = 1000;
 /** Bytes of log lines that wait for a log that cannot be written; further lines are counted and dropped. */
 export const LOG_WAITING_BYTES_MAX = 256 * 1024;
+
+/** The signed list of sums of an update file. */
+export const UPDATE_LIST_BYTES_MAX = 4096;
+/** release.json of an update file. */
+export const RELEASE_BYTES_MAX = 4096;
+/** Bytes of an update in hand at once. */
+export const PIECE_BYTES = 1024 * 1024;

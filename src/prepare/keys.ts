@@ -1,5 +1,6 @@
-// Ed25519 keys that sign configuration images: a key folder holds config.key (PKCS#8 PEM, 0600) and config.pub; trusted keys
-// are all *.pub files of a folder (/etc/postern/keys on a board). A key is named by the SHA-256 of its public half.
+// Ed25519 keys that sign configuration images and updates: a key folder holds config.key (PKCS#8 PEM, 0600) and config.pub, and update.*
+// and spare.* likewise; trusted keys are all *.pub files of a folder (on a board /etc/postern/keys, and update in it for updates).
+// A key is named by the SHA-256 of its public half.
 
 import { KEY_FILE_BYTES_MAX, TRUSTED_KEYS_MAX } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
@@ -8,8 +9,8 @@ import { digest, generateEd25519, type KeyObject, readPrivateKey, readPublicKey 
 import { listDirectory, makeDirectory, readBoundedFile, replaceFile, statPath } from "../sys/files.ts";
 import { joinPath } from "../sys/path.ts";
 
-const PRIVATE_NAME = "config.key";
-const PUBLIC_NAME = "config.pub";
+/** What a key is for: configurations, systems, and systems when the one before is lost. */
+export type KeyName = "config" | "update" | "spare";
 
 /** A public key and its name: SHA-256 of its SubjectPublicKeyInfo. */
 export interface TrustedKey {
@@ -25,23 +26,24 @@ export interface SigningKey {
 }
 
 /** Makes a key pair in `folder` (made when missing). Keys that are there are never replaced: that is an error. */
-export function makeKeys(folder: string): Result<TrustedKey> {
+export function makeKeys(folder: string, use: KeyName = "config"): Result<TrustedKey> {
+  const [privateName, publicName] = [`${use}.key`, `${use}.pub`];
   const made = makeDirectory(folder, 0o700);
   if (!made.ok) return made;
-  for (const name of [PRIVATE_NAME, PUBLIC_NAME])
+  for (const name of [privateName, publicName])
     if (statPath(joinPath(folder, name)).kind !== "absent")
       return err(`${joinPath(folder, name)} is there already; keys are not replaced`);
   const pair = generateEd25519();
-  const written = replaceFile(joinPath(folder, PRIVATE_NAME), pair.privateKey, 0o600);
+  const written = replaceFile(joinPath(folder, privateName), pair.privateKey, 0o600);
   if (!written.ok) return written;
-  const published = replaceFile(joinPath(folder, PUBLIC_NAME), pair.publicKey, 0o644);
+  const published = replaceFile(joinPath(folder, publicName), pair.publicKey, 0o644);
   if (!published.ok) return published;
-  return readTrustedKey(joinPath(folder, PUBLIC_NAME));
+  return readTrustedKey(joinPath(folder, publicName));
 }
 
 /** The key that signs. Error: there is none, others may read it, or it is not an Ed25519 key. */
-export function loadSigningKey(folder: string): Result<SigningKey> {
-  const path = joinPath(folder, PRIVATE_NAME);
+export function loadSigningKey(folder: string, use: KeyName = "config"): Result<SigningKey> {
+  const path = joinPath(folder, `${use}.key`);
   const trusted = checkFile(path, "key");
   if (!trusted.ok) return err(`cannot use signing key ${path}: ${trusted.error}`);
   const pem = readBoundedFile(path, KEY_FILE_BYTES_MAX);
@@ -49,7 +51,7 @@ export function loadSigningKey(folder: string): Result<SigningKey> {
   const key = readPrivateKey(pem.value);
   if (!key.ok) return err(`${path}: ${key.error}`);
   if (key.value.asymmetricKeyType !== "ed25519") return err(`${path} is not an Ed25519 key`);
-  const pub = readTrustedKey(joinPath(folder, PUBLIC_NAME));
+  const pub = readTrustedKey(joinPath(folder, `${use}.pub`));
   if (!pub.ok) return pub;
   return ok({ id: pub.value.id, key: key.value });
 }
@@ -69,7 +71,8 @@ export function loadTrustedKeys(folder: string): Result<readonly TrustedKey[]> {
   return keys.length === 0 ? err(`${folder} holds no key (*.pub)`) : ok(keys);
 }
 
-function readTrustedKey(path: string): Result<TrustedKey> {
+/** One public key. */
+export function readTrustedKey(path: string): Result<TrustedKey> {
   const pem = readBoundedFile(path, KEY_FILE_BYTES_MAX);
   if (pem.kind !== "found") return err(pem.kind === "absent" ? `there is no key ${path}` : pem.reason);
   const key = readPublicKey(pem.value);

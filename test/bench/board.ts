@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { outputOf, ROOT, readBoard, say } from "../../scripts/board.ts";
-import { makeImage, type Products } from "../../scripts/image.ts";
+import { makeImage, makeSlot, type Products } from "../../scripts/image.ts";
 import { freePorts } from "../../scripts/qemu.ts";
 import { type Appliance, powerOn } from "../board/appliance.ts";
 import { goodConfiguration, testDisk } from "../board/content.ts";
@@ -123,8 +123,10 @@ async function main(): Promise<void> {
   const [innerPort = 0] = await freePorts(1);
   const config = await goodConfiguration(work, "a", innerPort);
   const disk = await testDisk(products, name, work, { configA: config });
-  const bare = { ...products, rootfs: await makeBareGuest(board) };
-  const bareDisk = await testDisk(bare, name, join(work, "bare"), { configA: null });
+  const bareFolder = join(work, "bare");
+  mkdirSync(bareFolder, { recursive: true });
+  const bare = { ...products, ...(await makeSlot(board, await makeBareGuest(board), bareFolder)) };
+  const bareDisk = await testDisk(bare, name, bareFolder, { configA: null });
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < rounds; round++) {

@@ -19,20 +19,21 @@ export interface Appliance extends AsyncDisposable {
   /** Logs in as root at the console; needed once before `run`. */
   logIn(): Promise<void>;
   /** Runs a command at the console: what it printed and its status. */
-  run(command: string): Promise<{ readonly output: string; readonly status: number }>;
+  run(command: string, limitMs?: number): Promise<{ readonly output: string; readonly status: number }>;
 }
 
-/** Powers on `board` with `disk`, on which it goes on writing. */
+/** Powers on `board` with `disk`, on which it goes on writing: as flashed, by its own loader. `words` for the kernel: QEMU starts that. */
 export async function powerOn(
   board: string,
   content: Pick<Content, "kernel" | "initramfs">,
   disk: string,
   memoryMb = 256,
   words: readonly string[] = [],
+  firmware: "firmware" | "uefi" = "firmware",
 ): Promise<Appliance> {
   const described = readBoard(board);
   const [smtpPort = 0] = await freePorts(1);
-  const command = qemuCommand(described, content, {
+  const command = await qemuCommand(described, words.length > 0 ? content : firmware, {
     disk,
     memoryMb,
     forwards: new Map([[smtpPort, 25]]),
@@ -56,11 +57,11 @@ export async function powerOn(
       machine.type("stty -echo; PS1=; PS2=; echo rea''dy\n");
       at = await machine.expect(/\nready\r?\n/, COMMAND_MS, at);
     },
-    async run(words) {
+    async run(words, limitMs = COMMAND_MS) {
       count += 1;
       const from = at;
       machine.type(`{ ${words}\n} 2>&1; echo "status-${count} $?"\n`);
-      at = await machine.expect(new RegExp(`status-${count} \\d+\\r?\\n`), COMMAND_MS, at);
+      at = await machine.expect(new RegExp(`status-${count} \\d+\\r?\\n`), limitMs, at);
       const text = machine.console().slice(from, at).replaceAll("\r", "");
       const found = new RegExp(`status-${count} (\\d+)\n$`).exec(text);
       return { output: text.slice(0, found?.index ?? 0), status: Number(found?.[1] ?? "255") };

@@ -86,7 +86,9 @@ function withWriteLog(command: readonly string[], disk: string, log: string): st
     "driver=blklogwrites,node-name=disk,file=file,log=log,log-sector-size=512,log-super-update-interval=1",
   );
   // The guest must see a cache, or it sends no flush.
-  return words.map((word) => (word === "virtio-blk-pci,drive=disk" ? `${word},write-cache=on` : word));
+  return words.map((word) =>
+    word.startsWith("virtio-blk-pci,drive=disk") ? `${word},write-cache=on` : word,
+  );
 }
 
 async function configuration(work: string, mode: string, port: number): Promise<string> {
@@ -119,7 +121,7 @@ export async function cutUnderLoad(
   writeFileSync(logFile, "");
   truncateSync(logFile, LOG_BYTES);
   const board = readBoard(name);
-  const command = qemuCommand(board, products, {
+  const command = await qemuCommand(board, products, {
     disk,
     memoryMb: MEMORY_MB,
     forwards: new Map([[smtpPort, 25]]),

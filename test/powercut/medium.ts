@@ -96,7 +96,7 @@ async function startExaminer(
   image: string,
   archive: string,
 ): Promise<Machine> {
-  const command = qemuCommand(
+  const command = await qemuCommand(
     board,
     { kernel: products.kernel, initramfs: await examinerInitramfs(products, dirname(image)) },
     {
