@@ -1,5 +1,5 @@
 // Update files (postern-BOARD.update): a tar (POSIX ustar) of SHA256.sig, release.json, boot.img, rootfs.img, in this order. SHA256.sig is
-// a list of SHA-256 with its Ed25519 signature in front, as signify(1) makes it with -S -e, so `signify -C -p update.pub -x SHA256.sig`
+// a list of SHA-256 with its Ed25519 signature in front, as signify(1) makes it with -S -e, so `signify -C -p update.signify -x SHA256.sig`
 // says on any host what the device will say. What is signed is the list, never the payload: that can be read in a stream.
 
 import { RELEASE_BYTES_MAX, UPDATE_LIST_BYTES_MAX } from "../base/limits.ts";
@@ -47,7 +47,7 @@ export interface Update {
 /** The list with its signature. */
 export function signList(list: string, key: SigningKey): string {
   const signature = Buffer.concat([SIGNATURE_HEAD, signEd25519(key.key, Buffer.from(list))]);
-  return `untrusted comment: verify with update.pub\n${signature.toString("base64")}\n${list}`;
+  return `untrusted comment: verify with update.signify\n${signature.toString("base64")}\n${list}`;
 }
 
 /** A public key as signify(1) reads it. */
