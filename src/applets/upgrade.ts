@@ -180,7 +180,7 @@ exit status: 0; 64 usage; 65 not an update for this system, or damaged; 74 canno
     if (reason !== null) return refuse(io, reason, EX.DATAERR);
     io.out(`${update.value.release.version}, signed with key ${shortKeyName(update.value.key.id)}\n`);
     if (words.test) {
-      const tested = await testPayloads(file, update.value);
+      const tested = testPayloads(file, update.value);
       if (!tested.ok) return refuse(io, tested.error, EX.DATAERR);
       io.out("the update is good; nothing was written\n");
       return EX.OK;

@@ -233,4 +233,4 @@ export const UPDATE_LIST_BYTES_MAX = 4096;
 /** release.json of an update file. */
 export const RELEASE_BYTES_MAX = 4096;
 /** Bytes of an update in hand at once. */
-export const PIECE_BYTES = 1024 * 1024;
+export const PIECE_BYTES = 256 * 1024;

@@ -4,7 +4,8 @@
 
 import { PIECE_BYTES } from "../base/limits.ts";
 import { err, ok, type Result } from "../base/result.ts";
-import { openMedium, pieces, runningDigest } from "../sys/medium.ts";
+import { openForReading } from "../sys/files.ts";
+import { openMedium, runningDigest } from "../sys/medium.ts";
 import type { ImageName, Payload, Release, Update } from "./update.ts";
 
 export type SlotName = "a" | "b";
@@ -34,48 +35,62 @@ export function refusal(release: Release, system: System, downgrade: boolean): s
   return null;
 }
 
-/** SHA-256 of a stretch of a file. Error: it cannot be read, or ends early. */
-async function sumOf(path: string, from: number, bytes: number): Promise<Result<string>> {
+/**
+ * SHA-256 of a stretch of a file, each piece of it given to `use` first. One buffer for all of it: pieces that wait for the garbage collector
+ * are more than a machine of 128 MB has. Error: it cannot be read, ends early, or `use` says why not.
+ */
+function sumOf(
+  path: string,
+  from: number,
+  bytes: number,
+  use: (piece: Buffer, at: number) => Result<true> = () => ok(true),
+): Result<string> {
+  const opened = openForReading(path, "or block device");
+  if (opened.kind !== "found") return err(opened.kind === "absent" ? `there is no ${path}` : opened.reason);
   const sum = runningDigest();
-  let got = 0;
+  const buffer = Buffer.alloc(PIECE_BYTES);
   try {
-    for await (const piece of pieces(path, from, from + bytes, PIECE_BYTES)) {
+    for (let at = 0; at < bytes; ) {
+      const piece = buffer.subarray(0, Math.min(PIECE_BYTES, bytes - at));
+      const got = opened.value.readAt(piece, from + at);
+      if (!got.ok) return got;
+      if (got.value < piece.length) return err(`${path} ends early`);
+      const used = use(piece, at);
+      if (!used.ok) return used;
       sum.add(piece);
-      got += piece.length;
+      at += piece.length;
     }
-  } catch (e) {
-    return err(`cannot read ${path}: ${e instanceof Error ? e.message : String(e)}`);
+    return ok(sum.end());
+  } finally {
+    opened.value.close();
   }
-  return got === bytes ? ok(sum.end()) : err(`${path} ends early`);
 }
 
 /** Compares the images with the signed list, without writing anything. */
-export async function testPayloads(file: string, update: Update): Promise<Result<true>> {
+export function testPayloads(file: string, update: Update): Result<true> {
   for (const { name, offset, bytes, sha256 } of update.payloads) {
-    const sum = await sumOf(file, offset, bytes);
+    const sum = sumOf(file, offset, bytes);
     if (!sum.ok) return sum;
     if (sum.value !== sha256) return err(`${name}.img is not what was signed: the file is damaged`);
   }
   return ok(true);
 }
 
-async function copy(file: string, payload: Payload, target: string): Promise<Result<true>> {
+/** What is written is synced in steps, so that a small memory never fills with what the medium has yet to take. */
+const SYNC_BYTES = 4 * 1024 * 1024;
+
+function copy(file: string, payload: Payload, target: string): Result<true> {
   const medium = openMedium(target);
   if (!medium.ok) return medium;
-  const sum = runningDigest();
-  let at = 0;
   try {
-    for await (const piece of pieces(file, payload.offset, payload.offset + payload.bytes, PIECE_BYTES)) {
+    const sum = sumOf(file, payload.offset, payload.bytes, (piece, at) => {
       const written = medium.value.writeAt(piece, at);
-      if (!written.ok) return written;
-      sum.add(piece);
-      at += piece.length;
-    }
-    if (at !== payload.bytes || sum.end() !== payload.sha256)
+      return written.ok && at % SYNC_BYTES === 0 ? medium.value.sync() : written;
+    });
+    if (!sum.ok) return sum;
+    if (sum.value !== payload.sha256)
       return err(`${payload.name}.img is not what was signed: the file is damaged`);
     return medium.value.sync();
-  } catch (e) {
-    return err(`cannot read ${file}: ${e instanceof Error ? e.message : String(e)}`);
   } finally {
     medium.value.close();
   }
@@ -108,13 +123,13 @@ export async function install(
   if (!marked.ok) return marked;
   for (const { payload, path } of targets) {
     progress(`writing ${payload.name} of slot ${other} (${(payload.bytes / 1e6).toFixed(1)} MB)`);
-    const copied = await copy(file, payload, path);
+    const copied = copy(file, payload, path);
     if (!copied.ok) return copied;
   }
   for (const { payload, path } of targets) {
     progress(`reading ${payload.name} back`);
     await system.forget(path);
-    const sum = await sumOf(path, 0, payload.bytes);
+    const sum = sumOf(path, 0, payload.bytes);
     if (!sum.ok) return sum;
     if (sum.value !== payload.sha256) return err(`${path} does not hold what was written to it`);
   }

@@ -2,7 +2,7 @@
 // reading back what the medium holds rather than what memory remembers. And the running sum of a stream.
 
 import { createHash } from "node:crypto";
-import { closeSync, createReadStream, fstatSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { err, ok, type Result } from "../base/result.ts";
 
 /** A running SHA-256. */
@@ -41,7 +41,6 @@ export function openMedium(path: string): Result<Medium> {
   let fd: number;
   try {
     fd = openSync(path, "r+");
-    fstatSync(fd);
   } catch (e) {
     return err(`cannot open ${path}: ${errno(e)}`);
   }
@@ -62,9 +61,4 @@ export function openMedium(path: string): Result<Medium> {
     sync: () => attempt(() => fsyncSync(fd)),
     close: () => closeSync(fd),
   });
-}
-
-/** The bytes of a file from `from` (inclusive) to `to` (exclusive), in pieces. Rejects with the errno when it cannot be read. */
-export function pieces(path: string, from: number, to: number, bytes: number): AsyncIterable<Buffer> {
-  return createReadStream(path, { start: from, end: to - 1, highWaterMark: bytes }) as AsyncIterable<Buffer>;
 }

@@ -2,16 +2,7 @@
 // the compiler would refuse (a device must stand them all the same), and damaged partitions.
 
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  cpSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { readBoard } from "../../scripts/board.ts";
@@ -120,23 +111,4 @@ export async function testDisk(
     disk,
   );
   return disk;
-}
-
-/** Where the partitions of a disk image lie, by label (GPT, UEFI specification 5.3). */
-export function partitionsOf(
-  disk: string,
-): ReadonlyMap<string, { readonly offset: number; readonly bytes: number }> {
-  const SECTOR = 512;
-  const table = Buffer.alloc(128 * 128);
-  const file = openSync(disk, "r");
-  readSync(file, table, 0, table.length, 2 * SECTOR);
-  closeSync(file);
-  const found = new Map<string, { offset: number; bytes: number }>();
-  for (let at = 0; at < table.length; at += 128) {
-    const label = table.toString("utf16le", at + 56, at + 128).replace(/\0.*$/s, "");
-    const first = Number(table.readBigUInt64LE(at + 32));
-    const last = Number(table.readBigUInt64LE(at + 40));
-    if (label !== "") found.set(label, { offset: first * SECTOR, bytes: (last - first + 1) * SECTOR });
-  }
-  return found;
 }

@@ -81,7 +81,7 @@ test("an f2fs spool that has noted errors is repaired at boot and takes mail", a
   await box.logIn();
   const checked = await box.run("cat /run/fsck.log");
   assert.match(checked.output, /Fix the reported corruption/, "fsck.f2fs was asked and found the note");
-  const status = await box.run("cat /sys/fs/f2fs/vda6/stat/sb_status");
+  const status = await box.run("cat /sys/fs/f2fs/vda10/stat/sb_status");
   assert.equal(Number.parseInt(status.output, 16) & 4, 0, "the note is gone");
   const { output } = await box.run("cat /proc/mounts");
   const options = /^\S+ \/var\/mailjail f2fs (\S+)/m.exec(output)?.[1]?.split(",") ?? [];

@@ -20,8 +20,8 @@ import { test } from "node:test";
 import { readBoard } from "../../scripts/board.ts";
 import { makeImage } from "../../scripts/image.ts";
 import { makeUpdate } from "../../scripts/update.ts";
+import { partition } from "../powercut/writelog.ts";
 import { type Appliance, BOOT_MS, copyDisk, powerOn } from "./appliance.ts";
-import { partitionsOf } from "./content.ts";
 import { greeting } from "./talk.ts";
 
 const BOARD = "qemu-x86_64";
@@ -51,8 +51,7 @@ async function serve(folder: string): Promise<{ port: number } & Disposable> {
 
 /** Turns one bit, `at` bytes into a partition. */
 function flip(disk: string, label: string, at: number): void {
-  const place = partitionsOf(disk).get(label);
-  assert.ok(place !== undefined, label);
+  const place = partition(disk, label);
   const file = openSync(disk, "r+");
   const byte = Buffer.alloc(1);
   readSync(file, byte, 0, 1, place.offset + at);
@@ -63,9 +62,8 @@ function flip(disk: string, label: string, at: number): void {
 
 /** A place in the middle of the kernel: its magic number is in the first cluster of the file. */
 function kernelAt(disk: string, label: string): number {
-  const place = partitionsOf(disk).get(label);
-  assert.ok(place !== undefined, label);
-  const whole = readFileSync(disk).subarray(place.offset, place.offset + place.bytes);
+  const place = partition(disk, label);
+  const whole = readFileSync(disk).subarray(place.offset, place.offset + place.length);
   const header = whole.indexOf("HdrS");
   assert.ok(header > 0);
   return header + 5_000_000;

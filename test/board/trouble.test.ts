@@ -67,7 +67,7 @@ test("a spool that cannot be mounted: 421 to everyone, the reason on the console
   truncateSync(spool, 64 << 20);
   const disk = await testDisk(products, BOARD, work, { configA: await goodConfiguration(work, "a"), spool });
   await using box = await powerOn(BOARD, products, disk);
-  await box.machine.expect(/spool: \/dev\/vda6 cannot be mounted as ext4/, BOOT_MS);
+  await box.machine.expect(/spool: \/dev\/vda10 cannot be mounted as ext4/, BOOT_MS);
   assert.match(await greeting(box.smtpPort, BOOT_MS), /^421 /);
   await box.logIn();
   const { output } = await box.run("/etc/init.d/postern status; cat /run/spool-unusable");
