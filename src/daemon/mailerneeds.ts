@@ -11,6 +11,7 @@ import type { Site } from "../route/site.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
+import type { Reserved } from "../sys/mailfile.ts";
 import { joinPath } from "../sys/path.ts";
 import { inspectProgram, runProgram } from "../sys/spawn.ts";
 import type { ClientTls } from "../tls/context.ts";
@@ -27,6 +28,7 @@ export interface NeedsDeps {
   readonly alarm: LoginAlarm;
   /** Beneath which alone local mail is written. */
   readonly jail: string;
+  readonly reserved: Reserved;
   readonly smrshDirectories: readonly string[];
 }
 
@@ -58,6 +60,7 @@ export function makeMailerNeeds(deps: NeedsDeps): MailerNeeds {
     auth: authNeeds(site, deps.clock, deps.log, deps.alarm),
     localAddress: config.client?.address ?? "",
     jail: deps.jail,
+    reserved: deps.reserved,
     mailbox: (user) => joinPath(deps.jail, "var/spool/mail", user),
     mailboxBytesMax: 0,
     smrshDirectories: deps.smrshDirectories,
