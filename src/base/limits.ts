@@ -67,6 +67,8 @@ export const MARK_RESERVE_BYTES = 256;
 export const SEGMENTS_IDLE_MAX = 6;
 /** Milliseconds that a delivery's mark may wait for company before it is synced. */
 export const MARK_DELAY_MS = 100;
+/** Milliseconds that the catalogue of the log may lag behind it. */
+export const CATALOGUE_DELAY_MS = 100;
 /** Milliseconds between two tries to open a new segment on a disk that has failed. */
 export const DISK_RETRY_MS = 1000;
 /** Milliseconds for which the free space of the spool is believed. */

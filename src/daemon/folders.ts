@@ -4,7 +4,6 @@
 import { BUILD } from "../base/build.ts";
 import type { Options } from "../config/options.ts";
 import { realPath } from "../sys/files.ts";
-import type { Reserved } from "../sys/mailfile.ts";
 import { absolutePath, directoryOf, joinPath } from "../sys/path.ts";
 
 export const RUN_FOLDER = "/run/postern";
@@ -50,15 +49,4 @@ export function writableFolders(folders: Folders): readonly string[] {
   return [
     ...new Set([folders.jail, folders.queue, folders.state, directoryOf(folders.controlSocket)].map(real)),
   ];
-}
-
-/** What deliveries to files must leave alone. Where the jail is the queue folder itself, what is not the store's in it is for mail. */
-export function reservedFolders(folders: Folders): Reserved {
-  const { queue, state, jail } = folders;
-  const own = ["log", "body", "quarantine"].map((name) => joinPath(queue, name));
-  const beside = [directoryOf(folders.controlSocket), directoryOf(folders.pidFile)];
-  return {
-    trees: [...own, state, ...(queue === jail ? [] : [queue])],
-    folders: beside.filter((folder) => folder !== jail),
-  };
 }

@@ -27,7 +27,7 @@ import { CLIENT_SIDES, SERVER_SIDES } from "../tls/registry.ts";
 import { makeServerAuth } from "./auth.ts";
 import { watchCertificates } from "./certificates.ts";
 import { countedIntake, countedPolicy } from "./counting.ts";
-import { type Folders, reservedFolders } from "./folders.ts";
+import type { Folders } from "./folders.ts";
 import type { Ready } from "./load.ts";
 import { makeMailerNeeds } from "./mailerneeds.ts";
 import { makeRouter, makeRoutes } from "./router.ts";
@@ -291,7 +291,6 @@ function openGeneration(
     tls: clientTls,
     alarm,
     jail: around.folders.jail,
-    reserved: reservedFolders(around.folders),
     smrshDirectories: smrshDirectories(configuration),
   });
   return ok({

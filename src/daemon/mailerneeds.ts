@@ -11,7 +11,6 @@ import type { Site } from "../route/site.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
-import type { Reserved } from "../sys/mailfile.ts";
 import { joinPath } from "../sys/path.ts";
 import { inspectProgram, runProgram } from "../sys/spawn.ts";
 import type { ClientTls } from "../tls/context.ts";
@@ -28,7 +27,6 @@ export interface NeedsDeps {
   readonly alarm: LoginAlarm;
   /** Beneath which alone local mail is written. */
   readonly jail: string;
-  readonly reserved: Reserved;
   readonly smrshDirectories: readonly string[];
 }
 
@@ -60,7 +58,6 @@ export function makeMailerNeeds(deps: NeedsDeps): MailerNeeds {
     auth: authNeeds(site, deps.clock, deps.log, deps.alarm),
     localAddress: config.client?.address ?? "",
     jail: deps.jail,
-    reserved: deps.reserved,
     mailbox: (user) => joinPath(deps.jail, "var/spool/mail", user),
     mailboxBytesMax: 0,
     smrshDirectories: deps.smrshDirectories,

@@ -19,7 +19,6 @@ import type { RoutedDelivery } from "../spool/router.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import { silentLog } from "../sys/log.ts";
-import { NOTHING_RESERVED } from "../sys/mailfile.ts";
 import { makeMailerNeeds } from "./mailerneeds.ts";
 import { type Recorded, recordedConnection } from "./recorder.ts";
 import { makeRouter, makeRoutes } from "./router.ts";
@@ -325,7 +324,6 @@ function recordingNeeds(means: TraceMeans, site: Site, hops: TraceHop[], actions
     tls: null,
     alarm: SILENT_ALARM,
     jail: means.jail,
-    reserved: NOTHING_RESERVED,
     smrshDirectories: means.smrshDirectories,
   });
   const dial: Dial = async (candidate, address, port) => {

@@ -48,7 +48,7 @@ export class FileMailer implements Mailer {
         r.address,
       );
     if (r.user === "/dev/null") return outcome("delivered", "2.0.0", "Sent");
-    const opened = openAppend(this.#needs.jail, r.user, FILE_MODE, true, this.#needs.reserved);
+    const opened = openAppend(this.#needs.jail, r.user, FILE_MODE, true);
     if (!opened.ok) return notOpened(opened.error, r.user, r.address);
     const file = opened.value;
     try {

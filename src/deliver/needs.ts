@@ -10,7 +10,6 @@ import type { Mechanism } from "../sasl/mechanism.ts";
 import type { Clock } from "../sys/clock.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import type { Log } from "../sys/log.ts";
-import type { Reserved } from "../sys/mailfile.ts";
 import type { Duplex, NetFailure } from "../sys/net.ts";
 import type { Runner } from "../sys/spawn.ts";
 import type { Refusals } from "./refusals.ts";
@@ -127,8 +126,6 @@ export interface SmtpNeeds {
 export interface LocalNeeds {
   /** The directory beneath which alone local mail is written (SafeFileEnvironment). */
   readonly jail: string;
-  /** Folders beneath it that are the gateway's own: no file delivery goes there. */
-  readonly reserved: Reserved;
   /** The mailbox of a user, a path beneath the jail: a file, or a Maildir when it ends in "/". */
   mailbox(user: string): string;
   /** Bytes that a mailbox file may have, 0: no limit. */

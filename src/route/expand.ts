@@ -257,9 +257,6 @@ class Expander {
       return refuse(
         `User ${node.controller?.name}@${this.#site.j} doesn't have a valid shell for mailing to ${what}`,
       );
-    // All that is in the jail is the gateway's: no other user could write there himself.
-    if (what === "files" && node.controller !== null && node.user !== "/dev/null")
-      return refuse(`User ${node.controller.name}@${this.#site.j} has no files to mail to here`);
     if (node.unsafe) return refuse(`Address ${node.parent.address} is unsafe for mailing to ${what}`);
     return true;
   }

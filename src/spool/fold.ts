@@ -44,6 +44,11 @@ export class Fold {
     this.#onDamage = onDamage;
   }
 
+  /** A mark says that the message is done. */
+  isFinished(id: string): boolean {
+    return this.#finished.has(id);
+  }
+
   apply(record: RecoveredRecord): void {
     if (record.type === RECORD.global) {
       this.#global(record.payload);

@@ -15,17 +15,22 @@ import { ABSENT, err, found, type Lookup, ok, type Result, tempfail } from "../b
 import type { DiskError } from "../sys/disk.ts";
 import type { Entropy } from "../sys/entropy.ts";
 import { nextTurn } from "../sys/turn.ts";
+import { Catalogue } from "./catalogue.ts";
+import { idOf } from "./codec.ts";
 import {
   checkedPayload,
   type Draft,
   encodeRecord,
+  encodeSegmentEnd,
   encodeSegmentHead,
   RECORD_HEAD_BYTES,
   recordBytes,
   SALT_BYTES,
+  SEGMENT_END_BYTES,
   SEGMENT_HEAD_BYTES,
 } from "./record.ts";
-import type { FreeSegment, Location, Segment } from "./segment.ts";
+import type { RecoveredLog } from "./recovery.ts";
+import type { Location, Segment } from "./segment.ts";
 import { SegmentSupply, type SupplyDeps } from "./supply.ts";
 
 export interface LogDeps extends SupplyDeps {
@@ -36,6 +41,8 @@ export interface LogDeps extends SupplyDeps {
   readonly onTurn: () => void;
   /** Told about failures and recoveries of the disk, for log and health. */
   readonly onTrouble: (text: string) => void;
+  /** Ids of the messages that are live in each segment, by epoch. */
+  readonly liveIds: () => ReadonlyMap<number, readonly string[]>;
   /** The disk is known not to work from the start. */
   readonly trouble?: DiskError;
 }
@@ -62,11 +69,19 @@ interface Waiting {
 const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 const FULL: DiskError = { code: "ENOSPC", operation: "the queue's log is full" };
 
+const NOTHING = Buffer.alloc(0);
+
+/** Bytes that records may still take in a segment. */
+function roomIn(head: Segment): number {
+  return head.bytes - SEGMENT_END_BYTES - head.position;
+}
+
 export class SegmentLog {
   readonly #deps: LogDeps;
   /** From tail to head; empty only before the first activation. */
   #line: Segment[];
   readonly #supply: SegmentSupply;
+  readonly #catalogue: Catalogue;
   /** A new segment is to be begun although the head has room. */
   #rotate = false;
   /** Messages in the log. */
@@ -81,11 +96,16 @@ export class SegmentLog {
   #written = 0;
   #syncs = 0;
 
-  /** `line` and `free` come from recovery (sorted by epoch); `nextName` is the number of the next new segment file. */
-  constructor(deps: LogDeps, line: Segment[], free: FreeSegment[], nextName: number) {
+  /** The latest epoch that was there at the start. */
+  readonly #lastEpoch: number;
+
+  /** What recovery has found. */
+  constructor(deps: LogDeps, { line, free, nextName, lastEpoch }: RecoveredLog) {
+    this.#lastEpoch = lastEpoch;
     this.#deps = deps;
     this.#line = line;
     this.#supply = new SegmentSupply(deps, free, nextName);
+    this.#catalogue = new Catalogue(deps.disk, deps.clock, deps.folder, deps.segmentBytes);
     this.#trouble = deps.trouble ?? null;
   }
 
@@ -113,7 +133,7 @@ export class SegmentLog {
   /** Room for a message of `bytes` in the log, not counting the reserve; a hint, commit decides. */
   roomFor(bytes: number): boolean {
     const head = this.#line.at(-1);
-    const left = head === undefined || head.suspect ? 0 : head.bytes - head.position;
+    const left = head === undefined || head.suspect ? 0 : roomIn(head);
     if (!this.#dipped() && (left >= recordBytes(bytes) || !this.tight)) return true;
     this.#supply.growInBackground(this.#reserved + 2);
     return this.#supply.growing;
@@ -250,6 +270,7 @@ export class SegmentLog {
     for (const waiting of this.#waiting.splice(0))
       waiting.resolve(err(this.#trouble ?? { code: "ECANCELED", operation: "the queue is closed" }));
     await this.#supply.close();
+    await this.#catalogue.close();
     for (const segment of this.#line) await segment.file.close();
   }
 
@@ -304,7 +325,7 @@ export class SegmentLog {
     let head = this.#line.at(-1);
     const first = this.#waiting[0];
     if (first === undefined) return true;
-    if (head === undefined || head.suspect || head.position + first.bytes > head.bytes) {
+    if (head === undefined || head.suspect || first.bytes > roomIn(head)) {
       let activated = await this.#activate(false);
       if (!activated.ok) {
         // What is left is for marks alone.
@@ -332,7 +353,7 @@ export class SegmentLog {
     let bytes = 0;
     let count = 0;
     for (const waiting of this.#waiting) {
-      if (head.position + bytes + waiting.bytes > head.bytes || bytes > BATCH_BYTES_MAX) break;
+      if (bytes + waiting.bytes > roomIn(head) || bytes > BATCH_BYTES_MAX) break;
       bytes += waiting.bytes;
       count++;
     }
@@ -365,6 +386,7 @@ export class SegmentLog {
     this.#healed();
     for (const [i, waiting] of taken.entries()) {
       const length = waiting.draft.payloadBytes;
+      if (waiting.cost > 0) this.#catalogue.accepted(idOf(waiting.draft.pieces[0] ?? NOTHING) ?? "");
       waiting.resolve(ok({ epoch: head.epoch, offset: (places[i] ?? 0) + RECORD_HEAD_BYTES, length }));
     }
     return true;
@@ -415,14 +437,17 @@ export class SegmentLog {
     if (this.#broken()) return err(this.#trouble ?? FULL);
     if (this.tight) await this.#supply.grow(this.#reserved + 1);
     const usable = this.#supply.count - (mayUseReserve ? 0 : this.#reserved);
-    const lastEpoch = Math.max(this.#line.at(-1)?.epoch ?? 0, this.#supply.lastEpoch);
+    const lastEpoch = Math.max(this.#lastEpoch, this.#line.at(-1)?.epoch ?? 0, this.#supply.lastEpoch);
     const slot = usable > 0 ? this.#supply.take() : undefined;
     if (slot === undefined) return err(this.#trouble ?? FULL);
     const epoch = lastEpoch + 1;
     const tail = this.#line[0]?.epoch ?? epoch;
     const salt = this.#deps.entropy.bytes(SALT_BYTES);
     const opening = this.#deps.opening();
-    let done = await slot.file.write([encodeSegmentHead({ epoch, tail, salt, bytes: slot.bytes })], 0);
+    const previous = this.#line.at(-1)?.epoch;
+    const content = { epoch, tail, salt, bytes: slot.bytes, ...(previous === undefined ? {} : { previous }) };
+    let done = await slot.file.write([encodeSegmentHead(content)], 0);
+    if (done.ok) done = await slot.file.write([encodeSegmentEnd(content)], slot.bytes - SEGMENT_END_BYTES);
     if (done.ok) done = await slot.file.sync("the head of a segment before its old records are overwritten");
     if (!done.ok) {
       this.#trouble = done.error;
@@ -446,6 +471,7 @@ export class SegmentLog {
       suspect: false,
     };
     this.#line.push(segment);
+    this.#list(tail);
     this.#syncs++;
     this.#freeTail();
     this.#supply.shrink(tail);
@@ -455,6 +481,18 @@ export class SegmentLog {
     if (this.tight) this.#supply.growInBackground(this.#reserved + 2);
     this.#deps.onTurn();
     return ok(true);
+  }
+
+  /** What the line is now, for the case that flash loses some of it. */
+  #list(tail: number): void {
+    const ids = this.#deps.liveIds();
+    const segments = this.#line.map(({ epoch, name, salt }) => ({
+      epoch,
+      name,
+      salt,
+      ids: ids.get(epoch) ?? [],
+    }));
+    this.#catalogue.begin({ tail, segments });
   }
 
   #freeTail(): void {

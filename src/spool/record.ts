@@ -2,7 +2,7 @@
 // Each segment has a random salt that every one of its records carries: records of the segment's earlier life are dead, and a
 // message body cannot contain a record (a client does not know the salt). Checksums are CRC-32 seeded with the segment's epoch.
 
-import { crc32 } from "../sys/checksum.ts";
+import { crc32, seedOf } from "../sys/checksum.ts";
 
 /** Record types; the numbers are on flash and never change their meaning. */
 export const RECORD = {
@@ -32,9 +32,11 @@ const FLAG_MORE = 1;
 const FLAG_CONTINUED = 2;
 const END_MARK = 0x2e646e65;
 const SEGMENT_MAGIC = Buffer.from("PSTNLOG1", "latin1");
-/** The second copy of the segment's head lies in a sector of its own. */
+/** The second copy of the segment's head lies in a sector of its own, the third at the segment's other end. */
 const SEGMENT_COPY_OFFSET = 2048;
 const SEGMENT_COPY_BYTES = 48;
+/** Bytes at the end of a segment that hold its head once more; records end before them. */
+export const SEGMENT_END_BYTES = 512;
 
 /** What the head of a segment says. */
 export interface SegmentHead {
@@ -45,33 +47,59 @@ export interface SegmentHead {
   readonly salt: Buffer;
   /** Bytes of the whole segment. */
   readonly bytes: number;
+  /** The epoch of the segment before it in the line; undefined for the first one, and in heads of earlier versions. */
+  readonly previous?: number;
+  /** Version of the forms in this segment; this program knows FORMAT_VERSION only. */
+  readonly version: number;
 }
 
-export function encodeSegmentHead(head: SegmentHead): Buffer {
+function putHead(buffer: Buffer, at: number, head: Omit<SegmentHead, "version">): void {
+  SEGMENT_MAGIC.copy(buffer, at);
+  buffer.writeUInt32LE(FORMAT_VERSION, at + 8);
+  buffer.writeUInt32LE(head.bytes, at + 12);
+  buffer.writeDoubleLE(head.epoch, at + 16);
+  buffer.writeDoubleLE(head.tail, at + 24);
+  head.salt.copy(buffer, at + 32, 0, SALT_BYTES);
+  const sum = crc32(buffer.subarray(at, at + 40), 0);
+  buffer.writeUInt32LE(sum, at + 40);
+  // How far back the one before is, disguised by the checksum: zero in heads of earlier versions, which say nothing of it.
+  const back = head.previous === undefined ? 0 : head.epoch - head.previous;
+  if (back > 0 && back < BACK_MAX) buffer.writeUInt32LE((sum ^ back) >>> 0, at + 44);
+}
+
+/** Epochs between two neighbours of the line: more than ever were. */
+const BACK_MAX = 1_000_000;
+
+/** The head as it is written at the start of a segment: two copies. */
+export function encodeSegmentHead(head: Omit<SegmentHead, "version">): Buffer {
   const buffer = Buffer.alloc(SEGMENT_HEAD_BYTES);
-  for (const at of [0, SEGMENT_COPY_OFFSET]) {
-    SEGMENT_MAGIC.copy(buffer, at);
-    buffer.writeUInt32LE(FORMAT_VERSION, at + 8);
-    buffer.writeUInt32LE(head.bytes, at + 12);
-    buffer.writeDoubleLE(head.epoch, at + 16);
-    buffer.writeDoubleLE(head.tail, at + 24);
-    head.salt.copy(buffer, at + 32, 0, SALT_BYTES);
-    buffer.writeUInt32LE(crc32(buffer.subarray(at, at + 40), 0), at + 40);
-  }
+  for (const at of [0, SEGMENT_COPY_OFFSET]) putHead(buffer, at, head);
   return buffer;
 }
 
-/** The head from either copy; null when both are damaged or this never was a segment. */
+/** The same for the last SEGMENT_END_BYTES of a segment. */
+export function encodeSegmentEnd(head: Omit<SegmentHead, "version">): Buffer {
+  const buffer = Buffer.alloc(SEGMENT_END_BYTES);
+  putHead(buffer, 0, head);
+  return buffer;
+}
+
+/** The head from either copy at the start of a segment, or from its end; null when they are damaged or there never was one. */
 export function decodeSegmentHead(buffer: Buffer): SegmentHead | null {
   for (const at of [0, SEGMENT_COPY_OFFSET]) {
     if (buffer.length < at + SEGMENT_COPY_BYTES) continue;
     if (!buffer.subarray(at, at + 8).equals(SEGMENT_MAGIC)) continue;
-    if (buffer.readUInt32LE(at + 40) !== crc32(buffer.subarray(at, at + 40), 0)) continue;
+    const sum = buffer.readUInt32LE(at + 40);
+    if (sum !== crc32(buffer.subarray(at, at + 40), 0)) continue;
+    const epoch = buffer.readDoubleLE(at + 16);
+    const back = (buffer.readUInt32LE(at + 44) ^ sum) >>> 0;
     return {
-      epoch: buffer.readDoubleLE(at + 16),
+      epoch,
       tail: buffer.readDoubleLE(at + 24),
       salt: Buffer.from(buffer.subarray(at + 32, at + 32 + SALT_BYTES)),
       bytes: buffer.readUInt32LE(at + 12),
+      version: buffer.readUInt32LE(at + 8),
+      ...(back > 0 && back < BACK_MAX ? { previous: epoch - back } : {}),
     };
   }
   return null;
@@ -170,13 +198,6 @@ function decodeHead(segment: Buffer, at: number, salt: Buffer, epoch: number): H
   };
 }
 
-/** The salt that the first record shows, when the segment's own head is lost; null when that record is damaged too. */
-export function saltOfFirstRecord(segment: Buffer, epoch: number): Buffer | null {
-  if (segment.length < SEGMENT_HEAD_BYTES + RECORD_HEAD_BYTES) return null;
-  const salt = Buffer.from(segment.subarray(SEGMENT_HEAD_BYTES, SEGMENT_HEAD_BYTES + SALT_BYTES));
-  return decodeHead(segment, SEGMENT_HEAD_BYTES, salt, epoch) === null ? null : salt;
-}
-
 function verdict(segment: Buffer, at: number, head: Head, epoch: number): FoundRecord | string {
   const end = at + recordBytes(head.length);
   if (end > segment.length) return "truncated: the record is longer than its segment";
@@ -246,6 +267,38 @@ export function scanSegment(
       items[hole.index] = { ...item, last: true };
   }
   return { items, end, batch };
+}
+
+/** True when a record of this salt and epoch begins somewhere in the segment. */
+export function hasRecords(segment: Buffer, salt: Buffer, epoch: number): boolean {
+  return nextHead(segment, SEGMENT_HEAD_BYTES, salt, epoch) >= 0;
+}
+
+/** The record types, as bounds for a quick look. */
+const TYPE_MAX = Math.max(...Object.values(RECORD));
+
+/**
+ * The salt and epoch of a segment of which nothing else is known, from records that prove themselves: the head's checksum gives the
+ * epoch that it was seeded with, and payload and end mark must agree with it. What lies inside of a proven record is not looked at, so
+ * that no client can put one there; of several salts the one with most bytes wins. null when no record is whole.
+ */
+export function searchIdentity(segment: Buffer): { readonly salt: Buffer; readonly epoch: number } | null {
+  const found = new Map<string, { salt: Buffer; epoch: number; bytes: number }>();
+  for (let at = SEGMENT_HEAD_BYTES; at + RECORD_HEAD_BYTES + RECORD_TAIL_BYTES <= segment.length; at += 8) {
+    const type = segment.readUInt8(at + RECORD_TYPE_AT);
+    if (type === 0 || type > TYPE_MAX || segment.readUInt16LE(at + 14) !== FORMAT_VERSION) continue;
+    const length = segment.readUInt32LE(at + 16);
+    if (at + recordBytes(length) > segment.length) continue;
+    const epoch = seedOf(segment.subarray(at, at + 24), segment.readUInt32LE(at + 24));
+    const salt = Buffer.from(segment.subarray(at, at + SALT_BYTES));
+    if (epoch === 0 || checkedPayload(segment.subarray(at), salt, epoch) === null) continue;
+    const key = `${salt.toString("hex")} ${epoch}`;
+    const known = found.get(key) ?? { salt, epoch, bytes: 0 };
+    known.bytes += recordBytes(length);
+    found.set(key, known);
+    at += recordBytes(length) - 8;
+  }
+  return [...found.values()].sort((a, b) => b.bytes - a.bytes)[0] ?? null;
 }
 
 function nextHead(segment: Buffer, from: number, salt: Buffer, epoch: number): number {

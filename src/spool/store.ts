@@ -32,12 +32,13 @@ import type { Content, Entry, ProgramHold } from "./entry.ts";
 import { describe, Fold } from "./fold.ts";
 import { idMaker } from "./identity.ts";
 import { SegmentLog } from "./log.ts";
+import { lossesOf } from "./losses.ts";
 import { MessageFiles } from "./messagefile.ts";
 import { Mover } from "./mover.ts";
 import { noDisk } from "./nodisk.ts";
 import { keptSlot, openQuarantine, Quarantine } from "./quarantine.ts";
 import { type Draft, draftOf, RECORD } from "./record.ts";
-import { type Damage, recoverLog } from "./recovery.ts";
+import { type Damage, type LostSegment, recoverLog } from "./recovery.ts";
 import { NO_SPACE, Room, refusalFor } from "./room.ts";
 import type { FilePlace } from "./salvage.ts";
 import { segmentBytesFor } from "./segment.ts";
@@ -121,13 +122,12 @@ export class Store {
     const damages: Damage[] = [];
     const fold = new Fold((damage) => damages.push(damage));
     const segmentBytes = deps.segmentBytes ?? segmentBytesFor(space.value.totalBytes);
-    const recovered = await recoverLog(
-      disk,
-      `${folder}/log`,
-      segmentBytes,
-      (record) => fold.apply(record),
-      (damage) => damages.push(damage),
-    );
+    const lost: LostSegment[] = [];
+    const recovered = await recoverLog(disk, `${folder}/log`, segmentBytes, {
+      onRecord: (record) => fold.apply(record),
+      onDamage: (damage) => damages.push(damage),
+      onLost: (segment) => lost.push(segment),
+    });
     if (!recovered.ok) return recovered;
     await quarantine.value.forgetBelow(recovered.value.line[0]?.epoch ?? 0);
     const spareBytesMax = Math.min(SPARE_FILES_BYTES_MAX, space.value.totalBytes / 16);
@@ -135,7 +135,6 @@ export class Store {
     if (mark.ok) await mark.value.close();
     const crashed = mark.ok || deps.crashed === true;
     const store = new Store(deps, fold, quarantine.value, spareBytesMax, crashed, (self) => {
-      const { line, free, nextName } = recovered.value;
       return new SegmentLog(
         {
           disk,
@@ -149,14 +148,13 @@ export class Store {
           ),
           opening: () => self.#global(),
           onTurn: () => self.#mover.soon(),
+          liveIds: () => self.#liveIds(),
           onTrouble: (text) => deps.log.line(1, `queue: ${text}`),
         },
-        line,
-        free,
-        nextName,
+        recovered.value,
       );
     });
-    const started = await store.#start(damages, fold.stated);
+    const started = await store.#start(lossesOf(lost, fold, damages, deps.log), fold.stated);
     if (started.ok) return ok(store);
     await store.#log.close();
     return started;
@@ -174,9 +172,15 @@ export class Store {
       false,
       (self) => {
         const { clock, entropy, folder } = deps;
-        const quiet = { onTurn: () => undefined, onTrouble: () => undefined, opening: () => self.#global() };
+        const quiet = {
+          onTurn: () => undefined,
+          liveIds: () => new Map(),
+          onTrouble: () => undefined,
+          opening: () => self.#global(),
+        };
         const sizes = { segmentBytes: SEGMENT_BYTES_MIN, keepFreeBytes: 0 };
-        return new SegmentLog({ disk, clock, entropy, folder, ...sizes, ...quiet, trouble }, [], [], 1);
+        const nothing = { line: [], free: [], nextName: 1, lastEpoch: 0 };
+        return new SegmentLog({ disk, clock, entropy, folder, ...sizes, ...quiet, trouble }, nothing);
       },
     );
   }
@@ -191,6 +195,9 @@ export class Store {
     // The boot number must be on flash before an id of this boot can be.
     const marked = await this.#log.append(this.#global(), "accept");
     if (!marked.ok) return marked;
+    // The marks of messages that are held since a moment ago could not be written before.
+    for (const entry of this.entries.values())
+      if (entry.hold.startsWith("damaged: ")) void this.persist(entry, true);
     for (const entry of this.entries.values()) this.#judge(entry);
     return ok(true);
   }
@@ -210,6 +217,8 @@ export class Store {
 
   /** The program itself does not deliver this message: somebody has to look at it, and is told. */
   hold(entry: Entry, reason: ProgramHold): void {
+    // Said at an earlier start.
+    if (entry.hold === reason) return;
     entry.hold = reason;
     this.#deps.log.line(1, `${entry.id}: quarantine=${reason}`);
     this.alarms.add(`${entry.id} from <${entry.sender}> is held: ${reason}`);
@@ -260,6 +269,16 @@ export class Store {
     this.#deps.log.line(1, `queue: damaged record ${damage.name}: ${reason} (${what})`);
     // What a power failure cut off was promised to nobody.
     if (!damage.last) this.alarms.add(`damaged record ${damage.name}: ${reason} (${what})`);
+  }
+
+  #liveIds(): ReadonlyMap<number, readonly string[]> {
+    const ids = new Map<number, string[]>();
+    for (const { id, place } of this.entries.values()) {
+      const list = ids.get(place.location.epoch);
+      if (list === undefined) ids.set(place.location.epoch, [id]);
+      else list.push(id);
+    }
+    return ids;
   }
 
   /** The large message that a damaged record points to; absent when its file is not there, or another message has it. */

@@ -14,8 +14,6 @@ const SYS_LANDLOCK_ADD_RULE = 445n;
 const SYS_LANDLOCK_RESTRICT_SELF = 446n;
 const PR_SET_NO_NEW_PRIVS = 38n;
 
-/** open(2): a descriptor that stands for a place and reads nothing; Node has no name for it. */
-export const O_PATH = 0o10000000;
 const RESOLVE_NO_XDEV = 1n;
 const RESOLVE_NO_MAGICLINKS = 2n;
 const RESOLVE_NO_SYMLINKS = 4n;
@@ -234,8 +232,7 @@ export function openBeneath(
   if (n === null) return err("ENOSYS");
   let at: number;
   try {
-    // A folder that may be entered but not listed is enough.
-    at = openSync(directory, O_PATH | constants.O_DIRECTORY);
+    at = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (e) {
     return err(e instanceof Error && "code" in e ? String(e.code) : "EIO");
   }

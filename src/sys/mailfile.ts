@@ -22,7 +22,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { err, ok, type Result } from "../base/result.ts";
-import { O_PATH, openBeneath } from "./kernel.ts";
+import { openBeneath } from "./kernel.ts";
 
 /** A file that is open for appending. */
 export interface AppendFile {
@@ -37,46 +37,8 @@ export interface AppendFile {
   close(): void;
 }
 
-/** Folders beneath the jail that are the gateway's own. */
-export interface Reserved {
-  /** Nothing is written in them at any depth. */
-  readonly trees: readonly string[];
-  /** No file is written in them; what lies deeper is another's matter. */
-  readonly folders: readonly string[];
-}
-
-export const NOTHING_RESERVED: Reserved = { trees: [], folders: [] };
-/** Folders between a file and its jail. */
-const DEPTH_MAX = 2048;
-
 function errno(e: unknown): string {
   return e instanceof Error && "code" in e ? String(e.code) : "EIO";
-}
-
-/** Device and inode of each folder that there is. */
-function identities(paths: readonly string[]): ReadonlySet<string> {
-  const known = new Set<string>();
-  for (const path of paths) {
-    const facts = statSync(path, { bigint: true, throwIfNoEntry: false });
-    if (facts !== undefined) known.add(`${facts.dev}:${facts.ino}`);
-  }
-  return known;
-}
-
-/** Is the open folder `fd` beneath `jail` one of `reserved`? By device and inode of it and what it lies in, whatever its name was. */
-function isReserved(fd: number, jail: string, reserved: Reserved): boolean {
-  const trees = identities(reserved.trees);
-  const folders = identities(reserved.folders);
-  const top = identities([jail]);
-  let at = `/proc/self/fd/${fd}`;
-  for (let depth = 0; depth < DEPTH_MAX; depth++, at += "/..") {
-    const facts = statSync(at, { bigint: true });
-    const here = `${facts.dev}:${facts.ino}`;
-    if (depth === 0 && folders.has(here)) return true;
-    if (top.has(here)) return false;
-    if (trees.has(here)) return true;
-  }
-  return true;
 }
 
 /** `path` as seen from inside the jail: a path that begins with the jail's own name has it stripped (SafeFileEnvironment). */
@@ -155,49 +117,20 @@ function within<T>(jail: string, folder: string, work: (at: string) => T): Resul
 
 /**
  * Opens `path` (beneath `jail`) for appending, creating it with `mode` when there is none. Error: the errno, or in words what
- * is wrong with the file ("not a plain file", "has execute or set-id bits", "has other names", "belongs to somebody else", "lies in a
- * folder of the gateway").
+ * is wrong with the file ("not a plain file", "has execute or set-id bits", "has other names", "belongs to somebody else").
  */
-export function openAppend(
-  jail: string,
-  path: string,
-  mode: number,
-  create: boolean,
-  reserved: Reserved = NOTHING_RESERVED,
-): Result<AppendFile> {
+export function openAppend(jail: string, path: string, mode: number, create: boolean): Result<AppendFile> {
   const inner = insideJail(jail, path);
   if (inner === "" || inner.endsWith("/")) return err("EISDIR");
-  const { folder, name } = partsOf(inner);
-  const parent = openInside(jail, folder, O_PATH | constants.O_DIRECTORY, 0);
-  if (!parent.ok) return parent;
-  try {
-    if (isReserved(parent.value, jail, reserved)) return err("lies in a folder of the gateway");
-    // In the folder that was looked at, whatever is renamed meanwhile.
-    return openIn(`/proc/self/fd/${parent.value}`, name, mode, create, join(jail, folder));
-  } catch (e) {
-    return err(errno(e));
-  } finally {
-    closeSync(parent.value);
-  }
-}
-
-/** The file `name` in the open folder `parent`, whose path is `folder`. */
-function openIn(
-  parent: string,
-  name: string,
-  mode: number,
-  create: boolean,
-  folder: string,
-): Result<AppendFile> {
   // O_NONBLOCK: opening a FIFO without reader must fail, not hang the gateway.
   const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK | constants.O_NOCTTY;
-  let opened = openInside(parent, name, flags, 0);
+  let opened = openInside(jail, inner, flags, 0);
   let made = false;
   if (!opened.ok && opened.error === "ENOENT" && create) {
-    opened = openInside(parent, name, flags | constants.O_CREAT | constants.O_EXCL, mode);
+    opened = openInside(jail, inner, flags | constants.O_CREAT | constants.O_EXCL, mode);
     made = opened.ok;
     // Somebody else made it meanwhile: it is looked at like any other.
-    if (!opened.ok && opened.error === "EEXIST") opened = openInside(parent, name, flags, 0);
+    if (!opened.ok && opened.error === "EEXIST") opened = openInside(jail, inner, flags, 0);
   }
   if (!opened.ok) return opened;
   const fd = opened.value;
@@ -206,7 +139,7 @@ function openIn(
     closeSync(fd);
     return err(wrong);
   }
-  return ok(new OpenAppendFile(fd, fstatSync(fd).size, folder, made));
+  return ok(new OpenAppendFile(fd, fstatSync(fd).size, join(jail, inner, ".."), made));
 }
 
 function checkOpen(fd: number): string | null {

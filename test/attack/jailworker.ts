@@ -22,7 +22,6 @@ import { LocalMailer } from "../../src/deliver/local.ts";
 import type { MailerNeeds } from "../../src/deliver/needs.ts";
 import { ProgMailer } from "../../src/deliver/prog.ts";
 import type { Mailer } from "../../src/spool/mailer.ts";
-import { NOTHING_RESERVED } from "../../src/sys/mailfile.ts";
 import { becomeUser } from "../../src/sys/process.ts";
 import { inspectProgram, runProgram } from "../../src/sys/spawn.ts";
 import { attempt, ESMTP, rig } from "../flow/deliver/attempt.ts";
@@ -73,7 +72,6 @@ const spec = (name: string, kind: string, flags: string): MailerSpec => ({ ...ES
 const needs: MailerNeeds = {
   ...rig([]).needs,
   jail,
-  reserved: NOTHING_RESERVED,
   mailbox: (user) => join(jail, "mail", user),
   mailboxBytesMax: 0,
   smrshDirectories: [orders.programs],

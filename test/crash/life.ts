@@ -376,7 +376,7 @@ export async function backlogScript(life: Life): Promise<void> {
 async function killed(life: Life): Promise<void> {
   if (!(await life.open())) return;
   await life.send("x", 9000, "xen@up.example");
-  life.process.killAfter = (operation) => operation.startsWith("write /q/log/");
+  life.process.killAfter = (operation) => operation.startsWith("write /q/log/segment");
   await life.clock.pass(250);
   life.process.kill();
   if (!(await life.open())) return;
@@ -505,14 +505,14 @@ function kept(disk: SimDisk): string[] {
     .map(([path]) => `I3: ${path} is not durable after recovery`);
 }
 
-/** I3: every file is a segment, the file of a live message, one of a few spare files, or quarantined bytes. */
+/** I3: every file is a segment, the catalogue, the file of a live message, one of a few spare files, or quarantined bytes. */
 function unexplained(disk: SimDisk, store: Store): string[] {
   const problems: string[] = [];
   const owned = new Set([...store.entries.values()].flatMap((e) => (e.place.inFile ? [e.place.slot] : [])));
   let spare = 0;
   for (const path of disk.live().keys()) {
     const [, , folder, name = ""] = path.split("/");
-    if (folder === "log" && /^segment-\d{6}$/.test(name)) continue;
+    if (folder === "log" && /^(segment-\d{6}|catalogue)$/.test(name)) continue;
     if (folder === "quarantine" && !path.endsWith(".new")) continue;
     if (folder === "body" && /^\d{6}$/.test(name) && (owned.has(Number(name)) || ++spare <= SPARE_FILES_MAX))
       continue;

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
+import { SEGMENT_END_BYTES, SEGMENT_HEAD_BYTES } from "../../src/spool/record.ts";
 import { type Faults, type Image, SimDisk } from "../sim/disk.ts";
 import { backlogScript, check, copyOf, fullScript, Life, namesScript, script } from "./life.ts";
 
@@ -13,7 +14,11 @@ import { backlogScript, check, copyOf, fullScript, Life, namesScript, script } f
 const STATES_MAX = 48;
 
 function fingerprint(image: Image): string {
-  return [...image].map(([path, content]) => `${path}=${content.length}:${crc32(content)}`).join(" ");
+  // The catalogue differs in nearly every state: two that differ in nothing else are one.
+  return [...image]
+    .filter(([path]) => !path.endsWith("/catalogue"))
+    .map(([path, content]) => `${path}=${content.length}:${crc32(content)}`)
+    .join(" ");
 }
 
 interface Findings {
@@ -73,7 +78,8 @@ async function cutScript(
   for (const why of disk.syncs) findings.syncs.add(why);
   // A segment is zeroed and synced before it is needed, so that no sender waits for that.
   const head = disk.flushedMost.get("the head of a segment before its old records are overwritten") ?? 0;
-  if (head > 4096) findings.problems.push(`activating a segment synced ${head} bytes`);
+  if (head > SEGMENT_HEAD_BYTES + SEGMENT_END_BYTES)
+    findings.problems.push(`activating a segment synced ${head} bytes`);
   return findings;
 }
 

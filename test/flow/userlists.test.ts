@@ -2,7 +2,7 @@
 // lines keeps nobody else waiting. Needs root, to give files to somebody else.
 
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { besieged } from "../attack/siege.ts";
@@ -62,49 +62,6 @@ describe("a user's list", {
         assert.match(text, /Cannot open \S+: Permission denied/);
         for (const words of [text, gateway.output]) assert.doesNotMatch(words, /S3cr3t|r-xp|\.so/);
       }
-    });
-  });
-
-  it("and an alias cannot write into the queue; large messages go on", async () => {
-    await besieged("intoqueue", {}, async (siege) => {
-      const { gateway, hop } = siege;
-      const list = join(gateway.folder, "list");
-      const bodies = Array.from({ length: 20 }, (_, i) => `/body/${String(i + 1).padStart(6, "0")}`);
-      writeFileSync(
-        list,
-        ["/log/segment-000090", "/files", "/state/x", ...bodies].map((name) => `${name}\n`).join(""),
-      );
-      chownSync(list, JOE, JOE);
-      const aliases = bodies.map((name) => `, ${gateway.queue}${name}`).join("");
-      gateway.write({
-        aliases: `${ALIASES}list: :include:${list}\nalias: /log/segment-000090, /state/x${aliases}\n`,
-      });
-      await siege.restart();
-      for (const [to, why] of [
-        ["list", /has no files to mail to here|doesn't have a valid shell/],
-        ["alias", /Can't create output/],
-      ] as const) {
-        hop.taken.length = 0;
-        assert.match(
-          await send(gateway.port, "a@c.test", [`${to}@gw.test`], "Subject: x\r\n\r\nx\r\n"),
-          /^250/,
-        );
-        const notice = await until("the notice comes", 20, () =>
-          hop.taken.find((t) => t.mail.includes("<>")),
-        );
-        assert.match(notice.wire.toString("latin1"), why);
-      }
-      for (const name of ["body", "log", "state", "."])
-        assert.ok(
-          !readdirSync(join(gateway.queue, name)).some((n) => /^(?:0000\d\d|x|segment-000090)$/.test(n)),
-          name,
-        );
-      const line = `${"x".repeat(70)}\r\n`;
-      for (let n = 0; n < 3; n++)
-        assert.match(
-          await send(gateway.port, "a@c.test", ["b@gw2.test"], `Subject: x\r\n\r\n${line.repeat(8000)}`),
-          /^250/,
-        );
     });
   });
 

@@ -18,7 +18,6 @@ import { systemClock } from "../../src/sys/clock.ts";
 import { systemDisk } from "../../src/sys/disk.ts";
 import { systemEntropy } from "../../src/sys/entropy.ts";
 import { silentLog } from "../../src/sys/log.ts";
-import { NOTHING_RESERVED } from "../../src/sys/mailfile.ts";
 import type { MessageCase } from "./cases.ts";
 import { Talk, VERSION } from "./conversation.ts";
 import { type Arrival, Sink } from "./sink.ts";
@@ -43,7 +42,6 @@ function mailersOf({ site, config }: Opened, port: number): ReadonlyMap<string, 
     tls: null,
     alarm: SILENT_ALARM,
     jail: tmpdir(),
-    reserved: NOTHING_RESERVED,
     smrshDirectories: [],
   });
   const { byName } = makeMailers(config.mailers, {

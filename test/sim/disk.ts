@@ -2,12 +2,17 @@
 // writes and directory changes may each be lost or present after the cut, writes also torn at 512-byte borders. It can fail the
 // Nth operation with an errno, once or for ever, and can leave out one kind of sync to see whether a test suite notices.
 // As f2fs it can forget at a cut what files have grown by, synced or not, since the last sync of a folder (its checkpoint).
+// A file that is never synced on purpose (the queue's catalogue) is written back in its own time: each state has some of its last writes,
+// and operations on it are no moments of their own for a cut.
 
 import { err, ok, type Result } from "../../src/base/result.ts";
 import type { Disk, DiskError, DiskFile, Space } from "../../src/sys/disk.ts";
 import { SimEntropy } from "./entropy.ts";
 
 const SECTOR = 512;
+const NEVER_SYNCED = /\/catalogue$/;
+/** Writes of such a file that the kernel still holds back. */
+const HELD_BACK_MAX = 4;
 
 /** A write that is not synced yet. */
 interface PendingWrite {
@@ -21,10 +26,14 @@ class Inode {
   checkpointed = 0;
   content: Buffer = Buffer.alloc(0);
   pending: PendingWrite[] = [];
+  neverSynced = false;
 
   write(offset: number, data: Buffer): void {
     this.content = patched(this.content, offset, data);
     this.pending.push({ offset, data });
+    if (!this.neverSynced || this.pending.length <= HELD_BACK_MAX) return;
+    const oldest = this.pending.shift();
+    if (oldest !== undefined) this.durable = patched(this.durable, oldest.offset, oldest.data);
   }
 
   sync(): void {
@@ -97,6 +106,7 @@ export class SimDisk implements Disk {
     this.#faults = faults;
     for (const [path, content] of image) {
       const inode = new Inode();
+      inode.neverSynced = NEVER_SYNCED.test(path);
       inode.content = Buffer.from(content);
       inode.durable = inode.content;
       inode.checkpointed = inode.durable.length;
@@ -169,8 +179,8 @@ export class SimDisk implements Disk {
   }
 
   /** The end of an operation: the power may go here, after its effect and before its result. */
-  async #done(): Promise<void> {
-    if (this.onStep !== null) await this.onStep(this);
+  async #done(moment = true): Promise<void> {
+    if (moment && this.onStep !== null) await this.onStep(this);
     if (this.#faults.cutAfter !== undefined && this.#operations >= this.#faults.cutAfter) {
       this.#dead = true;
       await new Promise(() => undefined);
@@ -193,6 +203,7 @@ export class SimDisk implements Disk {
       if (inode !== undefined) return this.#fail("EEXIST", `open ${path}`);
       if (this.freeInodes <= 0) return this.#fail("ENOSPC", `open ${path}`);
       inode = new Inode();
+      inode.neverSynced = NEVER_SYNCED.test(path);
       this.#names.set(path, inode);
       this.#changes.push({ kind: "link", path, inode });
     }
@@ -218,7 +229,7 @@ export class SimDisk implements Disk {
         }
         this.freeBytes -= grows;
         inode.write(offset, data);
-        await this.#done();
+        await this.#done(!inode.neverSynced);
         return ok(true);
       },
       read: async (offset, length) => {
@@ -369,25 +380,41 @@ export class SimDisk implements Disk {
    */
   *states(max: number, seed: number): Generator<Image> {
     const writes: { inode: Inode; write: PendingWrite }[] = [];
+    const late: { inode: Inode; write: PendingWrite }[] = [];
     for (const inode of this.#inodes()) {
-      for (const write of inode.pending) writes.push({ inode, write });
+      for (const write of inode.pending) (inode.neverSynced ? late : writes).push({ inode, write });
       for (const write of this.#lost.get(inode) ?? []) writes.push({ inode, write });
     }
     const names = this.#changes.length;
     const choices = writes.map(({ write }) => 2 + waysToTear(write));
     const total = choices.reduce((n, c) => n * c, 1) * 2 ** names;
+    const lateness = new SimEntropy(seed + 1);
+    const all = [...writes, ...late];
+    /** With some of the late writes, the last of them perhaps torn. */
+    const withLate = (choice: { writes: readonly number[]; names: readonly boolean[] }): typeof choice => {
+      const kept = lateness.below(late.length + 1);
+      const some = late.map(({ write }, i) => {
+        if (i !== kept - 1) return i < kept ? 1 : 0;
+        return 1 + lateness.below(1 + waysToTear(write));
+      });
+      return { writes: [...choice.writes, ...some], names: choice.names };
+    };
     if (total <= max) {
-      for (let index = 0; index < total; index++) yield this.#state(writes, decode(index, choices, names));
+      for (let index = 0; index < total; index++)
+        yield this.#state(all, withLate(decode(index, choices, names)));
       return;
     }
     const entropy = new SimEntropy(seed);
-    yield this.#state(writes, { writes: writes.map(() => 0), names: new Array<boolean>(names).fill(false) });
-    yield this.#state(writes, { writes: writes.map(() => 1), names: new Array<boolean>(names).fill(true) });
+    const none = { writes: writes.map(() => 0), names: new Array<boolean>(names).fill(false) };
+    yield this.#state(all, withLate(none));
+    const every = { writes: writes.map(() => 1), names: new Array<boolean>(names).fill(true) };
+    yield this.#state(all, withLate(every));
     for (let i = 2; i < max; i++) {
-      yield this.#state(writes, {
+      const choice = {
         writes: choices.map((c) => entropy.below(c)),
         names: Array.from({ length: names }, () => entropy.below(2) === 1),
-      });
+      };
+      yield this.#state(all, withLate(choice));
     }
   }
 

@@ -26,7 +26,6 @@ import { LocalMailer } from "../../../src/deliver/local.ts";
 import type { MailerNeeds } from "../../../src/deliver/needs.ts";
 import { ProgramMailer } from "../../../src/deliver/procmail.ts";
 import { ProgMailer } from "../../../src/deliver/prog.ts";
-import { NOTHING_RESERVED } from "../../../src/sys/mailfile.ts";
 import { inspectProgram, runProgram } from "../../../src/sys/spawn.ts";
 import { attempt, body, ESMTP, rig, streamed } from "./attempt.ts";
 
@@ -40,7 +39,6 @@ function needs(more: Partial<MailerNeeds> = {}): MailerNeeds {
   return {
     ...rig([]).needs,
     jail,
-    reserved: NOTHING_RESERVED,
     mailbox: (user) => join(jail, "var/spool/mail", user),
     mailboxBytesMax: 0,
     smrshDirectories: [smrsh],

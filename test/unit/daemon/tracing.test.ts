@@ -21,7 +21,6 @@ import { makeSpool } from "../../../src/spool/spool.ts";
 import { systemClock } from "../../../src/sys/clock.ts";
 import { systemEntropy } from "../../../src/sys/entropy.ts";
 import { silentLog } from "../../../src/sys/log.ts";
-import { NOTHING_RESERVED } from "../../../src/sys/mailfile.ts";
 import { readZone } from "../../oracle/resolver.ts";
 import { openCase } from "../../oracle/site.ts";
 import { SimDisk } from "../../sim/disk.ts";
@@ -76,7 +75,6 @@ async function doneByQueue(over: Site, sender: string, recipient: string): Promi
     tls: null,
     alarm: SILENT_ALARM,
     jail: "/nonexistent",
-    reserved: NOTHING_RESERVED,
     smrshDirectories: [],
   });
   const { byName } = makeMailers(over.config.mailers, {

@@ -56,6 +56,8 @@ export class World implements Mailer, Router {
   delayMs = 0;
   /** The program ended by itself before this start, and whoever started it says so. */
   crashed = false;
+  /** Bytes of the log's segments; undefined: by the size of the disk. */
+  segmentBytes: number | undefined = undefined;
   /** The attempt for this user ends the program: `died` is what is on flash then. */
   poison = "";
   died: ReadonlyMap<string, Buffer> | null = null;
@@ -88,6 +90,7 @@ export class World implements Mailer, Router {
       clockFloorMs: Date.UTC(2026, 0, 1),
       tooLoaded: (priority) => priority > this.priorityMax,
       crashed: this.crashed,
+      ...(this.segmentBytes === undefined ? {} : { segmentBytes: this.segmentBytes }),
     });
     if (!made.ok) throw new Error(`${made.error.operation}: ${made.error.code}`);
     this.#spool = made.value;
