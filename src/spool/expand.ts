@@ -45,14 +45,14 @@ function waiting(recipient: Recipient, original: string): Draft {
 
 /**
  * What of the sender's NOTIFY and ORCPT goes with a delivery. A list's members have a sender of their own, its owner, who asked for nothing
- * and hears of failures (RFC 3461 5.2.7.3). Of several names behind an alias none is reported to have it, as with Sendmail: whoever may
+ * and hears of failures (RFC 3461 5.2.7.3); that the list was the original recipient stays, as with Sendmail. Of several names behind an alias none is reported to have it, as with Sendmail: whoever may
  * write to the alias would learn them; what was said of failures stays.
  */
 function wishes(recipient: Recipient, routed: RoutedDelivery): Pick<Recipient, "notify" | "orcpt"> {
-  if (routed.member === "list") return {};
   const notify = routed.notify ?? recipient.notify;
   const orcpt = routed.orcpt ?? recipient.orcpt;
   const named = orcpt === undefined ? {} : { orcpt };
+  if (routed.member === "list") return named;
   if (notify === undefined) return named;
   if (routed.member === undefined || !notify.includes("SUCCESS")) return { ...named, notify };
   const rest = notify.filter((word) => word !== "SUCCESS");
