@@ -21,23 +21,86 @@ function home(architecture: DebianArchitecture): string {
   return join(CACHE, "debian", architecture);
 }
 
-/** The lines of a sources.list: Debian's own archives among those that this machine uses. */
-async function sources(): Promise<string> {
+/** Images are made of this release, whatever Debian builds them: the same sources give the same image everywhere. */
+export const RELEASE = "bookworm";
+
+export interface Archive {
+  readonly uri: string;
+  /** The suite as this machine names it: "bookworm", "trixie-security". */
+  readonly suite: string;
+}
+
+/** Debian's own archives among those that this machine's apt has lists of. */
+async function archives(): Promise<Archive[]> {
   const format = "$(CREATED_BY)|$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)";
-  const ask = async () => (await execa("apt-get", ["indextargets", "--format", format])).stdout;
-  let text = await ask();
-  if (!/^Packages\|Debian\|/m.test(text) && process.getuid?.() === 0) {
-    await execa("apt-get", ["update", "-q"]);
-    text = await ask();
+  const { stdout } = await execa("apt-get", ["indextargets", "--format", format]);
+  const found: Archive[] = [];
+  for (const line of stdout.split("\n")) {
+    const [kind, origin, uri = "", suite = "", component] = line.split("|");
+    if (kind === "Packages" && origin === "Debian" && component === "main") found.push({ uri, suite });
   }
+  return found;
+}
+
+const isSecurity = ({ suite }: Archive): boolean =>
+  /[-/](security|updates)$/.test(suite) && !suite.endsWith("-updates");
+
+/**
+ * The lines of a sources.list: RELEASE with its updates and its security suite, from the mirrors that are known; the text of what is
+ * missing when there is no image to be made of them. Without the security suite there is none, unless `insecure` says that this is meant.
+ */
+export function sourcesList(
+  known: readonly Archive[],
+  insecure: boolean,
+): { readonly list: string } | string {
+  const plain = known.filter(
+    (a) => !isSecurity(a) && !/-(updates|backports|proposed-updates)$/.test(a.suite),
+  );
+  const secure = known.filter(isSecurity);
+  if (plain.length === 0) return "apt knows no Debian archive here: run `apt-get update` first";
+  if (secure.length === 0 && !insecure)
+    return "apt has no list of Debian's security suite here, and an image without it would have known holes: add the suite to apt's sources and run `apt-get update`, or set INSECURE=1 if this is meant";
   const lines = new Set<string>();
-  for (const line of text.split("\n")) {
-    const [kind, origin, uri, release, component] = line.split("|");
-    if (kind === "Packages" && origin === "Debian" && component === "main")
-      lines.add(`deb [signed-by=${KEYRING}] ${uri} ${release} ${component}`);
+  const add = (archive: Archive, suite: string): void =>
+    void lines.add(`deb [signed-by=${KEYRING}] ${archive.uri} ${suite} main`);
+  for (const archive of plain) {
+    add(archive, RELEASE);
+    add(archive, `${RELEASE}-updates`);
   }
-  if (lines.size === 0) fail("apt knows no Debian archive here: run `apt-get update` first");
-  return `${[...lines].sort().join("\n")}\n`;
+  for (const archive of secure) add(archive, `${RELEASE}-security`);
+  return { list: `${[...lines].sort().join("\n")}\n` };
+}
+
+/** apt names only what it has fetched, so it is told to fetch what is configured when the security suite is not among it. */
+async function sources(): Promise<string> {
+  let known = await archives();
+  if (!known.some(isSecurity) && process.getuid?.() === 0) {
+    await execa("apt-get", ["update", "-q"], { stdout: "ignore" });
+    known = await archives();
+  }
+  const made = sourcesList(known, process.env["INSECURE"] === "1");
+  return typeof made === "string" ? fail(made) : made.list;
+}
+
+const SUITES_KEY = "suites";
+
+/** The sources.list that what is unpacked was chosen from, "" when that is not known. */
+function suitesOf(architecture: DebianArchitecture): string {
+  return recorded(join(home(architecture), "closures.json")).get(SUITES_KEY)?.[0] ?? "";
+}
+
+/** A build that knew no security suite, or was made of another release, has left packages that are not to be used. */
+function isStale(architecture: DebianArchitecture): boolean {
+  const insecure = process.env["INSECURE"] === "1";
+  return !suitesOf(architecture).includes(` ${RELEASE}${insecure ? " " : "-security "}`);
+}
+
+/** What was chosen from other suites is chosen again. */
+function forgetOtherSuites(architecture: DebianArchitecture, list: string): void {
+  if (suitesOf(architecture) === list) return;
+  const file = join(home(architecture), "closures.json");
+  rmSync(join(home(architecture), "unpacked"), { recursive: true, force: true });
+  writeFileSync(file, `${JSON.stringify({ [SUITES_KEY]: [list] }, null, 1)}\n`);
 }
 
 function options(architecture: DebianArchitecture): string[] {
@@ -68,7 +131,9 @@ async function update(architecture: DebianArchitecture): Promise<void> {
   mkdirSync(join(state, "lists/partial"), { recursive: true });
   mkdirSync(join(state, "cache/archives/partial"), { recursive: true });
   writeFileSync(join(state, "status"), "");
-  writeFileSync(join(state, "sources.list"), await sources());
+  const list = await sources();
+  forgetOtherSuites(architecture, list);
+  writeFileSync(join(state, "sources.list"), list);
   say(`Debian's package lists for ${architecture}`);
   await execa("apt-get", ["-q", ...options(architecture), "update"], { stdout: "ignore" });
   updated.add(architecture);
@@ -146,6 +211,7 @@ export async function debianPackages(
 ): Promise<Unpacked[]> {
   const file = join(home(architecture), "closures.json");
   const key = `${alone ? "alone " : ""}${[...names].sort().join(" ")}`;
+  if (isStale(architecture)) await update(architecture);
   const closures = recorded(file);
   let wanted = process.env["REFRESH"] === "1" && !updated.has(architecture) ? undefined : closures.get(key);
   if (wanted === undefined) {
@@ -168,6 +234,7 @@ export async function debianPackages(
 /** The kernel that a meta package (linux-image-amd64) stands for now. */
 export async function debianKernel(architecture: DebianArchitecture, meta: string): Promise<Unpacked> {
   const file = join(home(architecture), "closures.json");
+  if (isStale(architecture)) await update(architecture);
   const known = recorded(file).get(`kernel ${meta}`)?.[0];
   let name = process.env["REFRESH"] === "1" ? undefined : known;
   if (name === undefined) {

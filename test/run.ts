@@ -57,7 +57,7 @@ function stages(): Stage[] {
     tests("crash", 12, 2),
     tests("dialog", 4, 2),
     tests("attack", 8, 2),
-    tests("flow", 14, 1),
+    tests("flow", 20, 1),
     tests("oracle", 5, 2),
     tests("packaging", 10, 1),
     tests("board", 20, 1),
