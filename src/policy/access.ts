@@ -38,13 +38,37 @@ export function addressKey(address: string): string {
   return `IPv6:${groups.map((group) => group.toLowerCase().replace(/^0+(?=.)/, "")).join(":")}`;
 }
 
+/** Words that rules compare with a value. */
+const WORDS = new Set([
+  "OK",
+  "RELAY",
+  "REJECT",
+  "DISCARD",
+  "SKIP",
+  "FRIEND",
+  "HATER",
+  "YES",
+  "NO",
+  "SUBJECT",
+]);
+/** What a value may begin with. */
+const PREFIX = /^(?:ERROR|QUARANTINE|TEMP):/i;
+
+/** A value as the checks compare it: Sendmail's rules know no case, so `Relay` is RELAY and `error:` is ERROR:. */
+export function canonicalValue(value: string): string {
+  const bare = value.trim();
+  const word = bare.toUpperCase();
+  if (WORDS.has(word)) return word;
+  return bare.replace(PREFIX, (prefix) => prefix.toUpperCase());
+}
+
 /** One key, tagged and (unless exact) untagged. */
 function one(site: Site, key: string, tag: Tag): AccessAnswer {
   const table = site.tables.access;
   if (table === null) return NONE;
   for (const text of tag.exact ? [`${tag.name}:${key}`] : [`${tag.name}:${key}`, key]) {
     const answer = table.lookup(text);
-    if (answer.kind === "found") return { kind: "value", value: answer.value };
+    if (answer.kind === "found") return { kind: "value", value: canonicalValue(answer.value) };
     if (answer.kind === "tempfail") return { kind: "temp" };
   }
   return NONE;

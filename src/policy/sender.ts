@@ -52,8 +52,14 @@ async function domainOf(site: Site, address: Focus): Promise<Domain> {
   return answer.kind === "found" ? "ok" : answer.kind === "tempfail" ? "temp" : "perm";
 }
 
+/** Quoting does not make another mailbox (RFC 5321 4.1.2): the table is asked for the local part without it, as Sendmail does. */
+function unquoted(local: string): string {
+  const bare = local.replace(/\\(.)|"/gs, "$1");
+  return bare === "" ? local : bare;
+}
+
 function accessOf(site: Site, address: Focus): AccessAnswer {
-  const local = joinTokens(address.left);
+  const local = unquoted(joinTokens(address.left));
   const user: SearchItem = { kind: "user", local, host: "" };
   if (address.host === null) return search(site, FROM, [user]);
   const { host } = address;

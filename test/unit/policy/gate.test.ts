@@ -136,3 +136,76 @@ for (const { input, expected } of TEXTS)
   test(`the text ${input} reads ${expected}`, () => {
     assert.equal(filledIn(input, new Map([["client_addr", "192.0.2.1"]])), expected);
   });
+
+/** Every check's answer about one client, sender and recipient, with this access line. */
+async function answersTo(line: string): Promise<readonly string[]> {
+  const site = siteOf("FEATURE(`blocklist_recipients')dnl", `${line}\n`);
+  const policy = makePolicy(site, makeRates(site, new HandClock()));
+  const who = client("192.0.2.9");
+  const verdicts = [
+    await policy.connect(who),
+    await policy.mail(who, "joe@example.com", "<joe@example.com>"),
+    await policy.rcpt(who, "joe@example.com", "bob@example.net", "<bob@example.net>"),
+  ];
+  return verdicts.map((v) => (v.kind === "quarantine" ? `quarantine ${v.reason}` : shown(v)));
+}
+
+for (const [word, rest] of [
+  ["OK", ""],
+  ["RELAY", ""],
+  ["REJECT", ""],
+  ["DISCARD", ""],
+  ["SKIP", ""],
+  ["QUARANTINE", ":Hold It"],
+  ["ERROR", ":5.7.1:550 No Thanks"],
+  ["ERROR", ":No Thanks"],
+] as const)
+  test(`the access value ${word}${rest} means the same in any case, its text as it is written`, async () => {
+    const capital = word.slice(0, 1) + word.slice(1).toLowerCase();
+    for (const key of ["Connect:192.0.2.9", "From:joe@example.com", "To:bob@example.net", "example.net"]) {
+      const expected = await answersTo(`${key}\t${word}${rest}`);
+      for (const spelling of [
+        word.toLowerCase(),
+        capital,
+        word.toLowerCase().replace(/.$/, (c) => c.toUpperCase()),
+      ])
+        assert.deepEqual(
+          await answersTo(`${key}\t${spelling}${rest}`),
+          expected,
+          `${key} ${spelling}${rest}`,
+        );
+    }
+  });
+
+test("access values in other case, as Sendmail 8.17 answers them", async () => {
+  const site = (access: string) => {
+    const made = siteOf("", access);
+    return makePolicy(made, makeRates(made, new HandClock()));
+  };
+  const mail = async (access: string, sender: string, address = "192.0.2.9") =>
+    shown(await site(access).mail(client(address), sender, `<${sender}>`));
+  assert.equal(await mail("Connect:127.0.0.2\tRelay\n", "a@example.com", "127.0.0.2"), "ok");
+  assert.equal(await mail("From:example.com\tok\n", "x@example.com"), "ok");
+  assert.equal(await mail("From:example.com\tdiscard\n", "x@example.com"), "discard");
+  assert.equal(await mail("From:example.com\tquarantine:hold\n", "x@example.com"), "quarantine");
+  assert.equal(
+    await mail("From:example.com\tError:5.7.1:550 nope\n", "x@example.com"),
+    "550 5.7.1 <x@example.com>... nope",
+  );
+  assert.equal(
+    await mail('From:example.com\terror:"550 quoted text"\n', "x@example.com"),
+    "550 5.0.0 <x@example.com>... quoted text",
+  );
+});
+
+test("quotes and backslashes in a sender's local part do not make another mailbox", async () => {
+  const site = siteOf("", "From:spam@example.com\tREJECT\nFrom:a.b@example.com\tREJECT\n");
+  const policy = makePolicy(site, makeRates(site, new HandClock()));
+  for (const local of ['"spam"', 'sp"am"', '"sp\\am"', "spam", '"a.b"', '"a"."b"']) {
+    const said = shown(
+      await policy.mail(client("192.0.2.9"), `${local}@example.com`, `<${local}@example.com>`),
+    );
+    assert.match(said, /^550 5\.7\.1 .*Access denied$/, local);
+  }
+  assert.equal(shown(await policy.mail(client("192.0.2.9"), "ham@example.com", "<ham@example.com>")), "ok");
+});
