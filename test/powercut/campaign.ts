@@ -121,7 +121,7 @@ export async function cutUnderLoad(
   writeFileSync(logFile, "");
   truncateSync(logFile, LOG_BYTES);
   const board = readBoard(name);
-  const command = await qemuCommand(board, products, {
+  const command = await qemuCommand(board, "firmware", {
     disk,
     memoryMb: MEMORY_MB,
     forwards: new Map([[smtpPort, 25]]),
