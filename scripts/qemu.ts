@@ -70,7 +70,8 @@ export async function qemuCommand(board: Board, start: Start, around: Surroundin
     "-drive",
     `if=none,id=disk,format=raw,cache=writeback,file=${around.disk}`,
     "-device",
-    `${board.emulation.disk ?? "virtio-blk-pci"},drive=disk,bootindex=0`,
+    // Only a loader looks for a disk to start from.
+    `${board.emulation.disk ?? "virtio-blk-pci"},drive=disk${typeof start === "string" ? ",bootindex=0" : ""}`,
     ..."-device virtio-rng-pci".split(" "),
     "-netdev",
     network.join(","),
